@@ -28,9 +28,9 @@ class CameraPreset:
 PRESETS = {
     'vga': CameraPreset(640, 480),
     'hd': CameraPreset(1280, 720, focal=(0.70, 0.85), distance_m=(0.5, 1.2)),
-    'pocket': CameraPreset(256, 192),
+    'pocket': CameraPreset(320, 240),
 }
-AREA_M = 0.21
+AREA_M = 0.19
 
 
 def sample_scene(seed: int, preset: str = 'vga', *, must_have: tuple[str, str] | None = None) -> Scene:
