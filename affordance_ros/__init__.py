@@ -7,3 +7,8 @@ pipeline          predict -> lift -> grasp on one screen     geometry    cameras
 nodes             the only ROS code                          grasping    candidates, ranking, clearance
 scenes            procedural RGB-D scenes with full truth    training    fine-tuning and pocket checkpoints
 """
+
+import pkgutil
+
+# The generated msg, srv and action modules lie in another folder of the same name when the sources are used in place.
+__path__ = pkgutil.extend_path(__path__, __name__)
