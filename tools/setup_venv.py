@@ -1,8 +1,8 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Set up `.venv`: system libraries, Python packages, ROS 2 Jazzy from wheels and our interfaces, each only when it changed.
+"""Set up `.venv`: system libraries, Python packages, ROS 2 Jazzy from wheels, our interfaces; only what changed.
 
-Standard library only. What is installed is declared in pyproject.toml; this file holds the order and the checks.
+What is installed is declared in pyproject.toml; this file holds the order and the checks. Standard library only.
 """
 
 import ctypes
@@ -21,7 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / '.venv'
 PYTHON = VENV / 'bin' / 'python'
 BUILD = ROOT / 'build' / 'venv'
-INTERFACES = VENV / 'lib' / 'affordance_ros_interfaces'  # generated msg/srv/action modules; the sources stay in the tree
+INTERFACES = (
+    VENV / 'lib' / 'affordance_ros_interfaces'
+)  # generated msg/srv/action modules; the sources stay in the tree
 FIT = ((3, 11), (3, 12), (3, 13))  # the ROS wheels and Open3D exist for these
 TORCH = 'torch==2.13.0'
 LIBRARIES = {
@@ -62,7 +64,7 @@ def use_a_fit_python():
             os.execv(path, [path, *sys.argv])
     if sys.version_info[:2] not in FIT:
         found = '.'.join(map(str, sys.version_info[:2]))
-        stop(f'Python 3.11, 3.12 or 3.13 is needed, found {found}; install one, or name it: make setup PYTHON=/path/to/python3.12')
+        stop(f'Python 3.11, 3.12 or 3.13 is needed, found {found}; install one or name it: make setup PYTHON=PATH')
 
 
 def missing_packages():
@@ -103,7 +105,8 @@ def digest(*parts):
     """Return a hash over strings and over the names and bytes of files."""
     state = hashlib.sha256()
     for part in parts:
-        state.update(part.relative_to(ROOT).as_posix().encode() + part.read_bytes() if isinstance(part, Path) else part.encode())
+        named = isinstance(part, Path)
+        state.update(part.relative_to(ROOT).as_posix().encode() + part.read_bytes() if named else part.encode())
     return state.hexdigest()
 
 
@@ -146,7 +149,7 @@ def install_torch():
     if index and (has_gpu or would_pull_cuda()):
         source = ['--index-url', index]
     elif not index and not has_gpu and would_pull_cuda():
-        say('no GPU here, but the only torch at hand is the CUDA build (large); name a CPU index to avoid it: make setup TORCH_INDEX=URL')
+        say('no GPU here, but pip only finds the large CUDA build; a CPU index avoids it: make setup TORCH_INDEX=URL')
     say(f'installing {TORCH}{" from TORCH_INDEX" if source else ""}')
     pip(TORCH, *source)
 
@@ -181,7 +184,8 @@ def cmake(source, build, *settings):
     shutil.rmtree(build, ignore_errors=True)
     build.mkdir(parents=True)
     log = build.parent / f'{build.name}.log'
-    for step in (['-G', 'Ninja', '-S', source, '-B', build, *options, *settings], ['--build', build, '--target', 'install']):
+    configure = ['-G', 'Ninja', '-S', source, '-B', build, *options, *settings]
+    for step in (configure, ['--build', build, '--target', 'install']):
         with log.open('a') as stream:
             command = [str(part) for part in (VENV / 'bin' / 'cmake', *step)]
             code = subprocess.run(command, env=environment, stdout=stream, stderr=stream, check=False).returncode
