@@ -1,0 +1,92 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What every affordance model promises: load in the constructor, answer in `predict`, tell about itself in `describe`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.results import Frame, Prediction, Query
+
+STAGES = ('preprocess', 'encode', 'generate', 'parse')
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a running prediction is: stage (one of STAGES), fraction of the whole in [0, 1], text written so far."""
+
+    stage: str
+    fraction: float
+    text: str = ''
+
+
+ProgressCallback = Callable[[Progress], None]
+StopFlag = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What every model is loaded with; the configuration of a model adds its own fields."""
+
+    checkpoint: str | None = None
+    device: str = 'cpu'
+    dtype: str = 'float32'
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is loaded, for logs, services and `affordance doctor`. memory_bytes counts parameters and buffers."""
+
+    name: str
+    parameters: int
+    dtype: str
+    device: str
+    memory_bytes: int
+    code_licence: str
+    weights_licence: str
+    repository: str
+    checkpoint: str = ''
+    checked: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+class AffordanceModel(Protocol):
+    """The contract that `test/test_model_contract.py` holds every registered model to.
+
+    outputs: names of the `Prediction` fields that an answer fills. `predict` never changes the frame, calls `stop`
+    at least once per generated token and raises `AffordanceError(Code.CANCELED)` when it turns true.
+    """
+
+    outputs: frozenset[str]
+
+    def predict(
+        self,
+        frame: Frame | Sequence[Frame],
+        query: Query,
+        *,
+        progress: ProgressCallback | None = None,
+        stop: StopFlag | None = None,
+    ) -> Prediction:
+        """Answer `query` about one frame (or a clip, oldest first), in pixels of the original image."""
+        ...
+
+    def describe(self) -> ModelInfo:
+        """Tell what is loaded."""
+        ...
+
+
+def single_frame(frame: Frame | Sequence[Frame]) -> Frame:
+    """Return the one frame that an image model looks at: the newest one of a clip."""
+    if isinstance(frame, Frame):
+        return frame
+    if not frame:
+        raise AffordanceError(Code.NO_IMAGE, 'the clip holds no frame; give at least one')
+    return frame[-1]
+
+
+def check_stop(stop: StopFlag | None) -> None:
+    """Raise `CANCELED` when the caller wants no answer any more."""
+    if stop is not None and stop():
+        raise AffordanceError(Code.CANCELED, 'the request was canceled while the model was running')

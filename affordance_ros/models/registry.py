@@ -1,0 +1,103 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which models exist, by name. A model is imported only when it is loaded, so a listing needs neither torch nor weights."""
+
+import dataclasses
+import difflib
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.models.base import AffordanceModel
+
+POCKET_FOLDER = Path(__file__).resolve().parent / 'pocket'
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One line of the list: `target` is 'module:Class', `outputs` the fields of an answer that it fills."""
+
+    name: str
+    target: str
+    summary: str
+    outputs: frozenset[str]
+    get_checkpoint: str
+
+    @property
+    def pocket(self) -> Path | None:
+        """Folder of the pocket checkpoint in this package, or None when there is none."""
+        folder = POCKET_FOLDER / self.name
+        return folder if (folder / 'config.json').is_file() else None
+
+
+_ENTRIES = (
+    ModelEntry(
+        name='robopoint',
+        target='affordance_ros.models.robopoint:RoboPoint',
+        summary='keypoints for an instruction: where to grasp, place or go (RoboPoint, 7B and 13B)',
+        outputs=frozenset({'keypoints', 'boxes', 'text'}),
+        get_checkpoint='Hugging Face wentao-yuan/robopoint-v1-vicuna-v1.5-13b and five more, see docs/models/robopoint.md',
+    ),
+    ModelEntry(
+        name='fake',
+        target='affordance_ros.models.fake:Fake',
+        summary="no weights: points at the image centre or at the pixel named by 'at U,V'; for tests and bring-up",
+        outputs=frozenset({'keypoints', 'text'}),
+        get_checkpoint='needs none',
+    ),
+)
+MODELS: dict[str, ModelEntry] = {entry.name: entry for entry in _ENTRIES}
+
+
+def list_models() -> tuple[ModelEntry, ...]:
+    """Return every registered model, in the order of the documentation."""
+    return tuple(MODELS.values())
+
+
+def load_model(
+    name: str, checkpoint: str | Path | None = None, device: str = 'cpu', dtype: str = 'float32', **options: Any
+) -> AffordanceModel:
+    """Load a model.
+
+    Args:
+        name: one of `list_models()`.
+        checkpoint: folder of the checkpoint, or 'pocket' for the small one in this package.
+        device: 'cpu', 'cuda', 'cuda:1', ...
+        dtype: 'float32', 'float16' or 'bfloat16'.
+        options: further fields of the model's configuration, such as `clip=` and `base=` of robopoint.
+
+    Raises:
+        AffordanceError: with the code UNKNOWN_MODEL, BAD_INPUT, MISSING_WEIGHTS or BAD_CHECKPOINT.
+    """
+    entry = _entry(name)
+    module_name, class_name = entry.target.split(':')
+    model_class = getattr(importlib.import_module(module_name), class_name)
+    known = [field.name for field in dataclasses.fields(model_class.Config)]
+    for option in options:
+        if option not in known:
+            raise AffordanceError(Code.BAD_INPUT, f'{name} has no option {option!r}{_suggest(option, known)}')
+    config = model_class.Config(checkpoint=_checkpoint_path(entry, checkpoint), device=device, dtype=dtype, **options)
+    return cast(AffordanceModel, model_class(config))
+
+
+def _entry(name: str) -> ModelEntry:
+    if name not in MODELS:
+        raise AffordanceError(Code.UNKNOWN_MODEL, f'there is no model {name!r}{_suggest(name, list(MODELS))}')
+    return MODELS[name]
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f'; did you mean {near[0]!r}?' if near else f'; known: {", ".join(known)}'
+
+
+def _checkpoint_path(entry: ModelEntry, checkpoint: str | Path | None) -> str | None:
+    if checkpoint is None or str(checkpoint) != 'pocket':
+        return None if checkpoint is None or not str(checkpoint) else str(checkpoint)
+    if entry.pocket is None:
+        if entry.name == 'fake':
+            return None
+        raise AffordanceError(Code.MISSING_WEIGHTS, f'{entry.name} has no pocket checkpoint; get one: {entry.get_checkpoint}')
+    return str(entry.pocket)
