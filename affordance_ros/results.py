@@ -329,9 +329,9 @@ class GraspTarget:
     @property
     def approach(self) -> npt.NDArray[np.float64]:
         """Unit direction in which the TCP moves to the contact."""
-        return np.asarray(self.grasp)[:3, 2].copy()
+        return np.array(self.grasp[:3, 2], dtype=np.float64)
 
     @property
     def closing(self) -> npt.NDArray[np.float64]:
         """Unit direction along which the fingers close."""
-        return np.asarray(self.grasp)[:3, 1].copy()
+        return np.array(self.grasp[:3, 1], dtype=np.float64)

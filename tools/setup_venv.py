@@ -6,6 +6,7 @@ What is installed is declared in pyproject.toml; this file holds the order and t
 """
 
 import ctypes
+import fcntl
 import hashlib
 import importlib.util
 import json
@@ -198,6 +199,8 @@ def build_interfaces():
     """Generate and compile the message modules when msg/, srv/, action/ or their CMake files changed."""
     sources = [path for folder in ('msg', 'srv', 'action') for path in sorted((ROOT / folder).glob('*.*'))]
     recipe = sorted(path for path in (ROOT / 'tools').rglob('*') if path.suffix in {'.cmake', '.msg', '.txt', '.xml'})
+    if not sources:
+        stop('msg/, srv/ and action/ hold no interface to build')
     key = digest(*sources, *recipe, ROOT / 'CMakeLists.txt', ROOT / 'package.xml', str(VENV))
     if done('stamp-interfaces', key):
         return
@@ -217,10 +220,13 @@ def main():
     """Run the steps in order; a second call only compares hashes."""
     started = time.monotonic()
     use_a_fit_python()
-    install_system_packages()
-    create_venv()
-    install_python_packages()
-    build_interfaces()
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with (BUILD / 'lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two calls of make at once: the second waits, then finds all done
+        install_system_packages()
+        create_venv()
+        install_python_packages()
+        build_interfaces()
     say(f'ready after {time.monotonic() - started:.1f} s')
 
 
