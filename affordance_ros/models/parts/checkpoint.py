@@ -1,0 +1,111 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Reading checkpoints: single or sharded, safetensors or .bin, one tensor at a time, and never a silent key."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from affordance_ros.errors import AffordanceError, Code
+
+_INDEX_FILES = ('model.safetensors.index.json', 'pytorch_model.bin.index.json')
+_SINGLE_FILES = ('model.safetensors', 'pytorch_model.bin')
+Tensors = Iterable[tuple[str, torch.Tensor]]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file of a checkpoint."""
+    if not path.is_file():
+        raise AffordanceError(Code.MISSING_WEIGHTS, f'{path} is missing; is {path.parent} a complete checkpoint folder?')
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise AffordanceError(Code.BAD_CHECKPOINT, f'{path} is not valid JSON: {error}') from error
+    if not isinstance(content, dict):
+        raise AffordanceError(Code.BAD_CHECKPOINT, f'{path} must hold a JSON object')
+    return content
+
+
+def has_weights(folder: Path) -> bool:
+    """Tell whether the folder holds model weights in a known file layout."""
+    return any((folder / name).is_file() for name in (*_INDEX_FILES, *_SINGLE_FILES))
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the weight files of a folder; a shard that the index names must exist."""
+    for name in _INDEX_FILES:
+        if (folder / name).is_file():
+            shards = sorted(set(read_json(folder / name)['weight_map'].values()))
+            absent = [shard for shard in shards if not (folder / shard).is_file()]
+            if absent:
+                raise AffordanceError(Code.MISSING_WEIGHTS, f'{folder} lacks the shards {", ".join(absent)}; download them again')
+            return [folder / shard for shard in shards]
+    for name in _SINGLE_FILES:
+        if (folder / name).is_file():
+            return [folder / name]
+    names = ', '.join((*_INDEX_FILES, *_SINGLE_FILES))
+    raise AffordanceError(Code.MISSING_WEIGHTS, f'{folder} holds no weights (looked for {names})')
+
+
+def read_tensors(files: Iterable[Path]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield (key, tensor) of every file; only one tensor (safetensors) or one shard (.bin) is in memory at a time."""
+    for path in files:
+        try:
+            if path.suffix == '.safetensors':
+                with safe_open(str(path), framework='pt') as shard:
+                    for key in shard.keys():  # noqa: SIM118  (not a dict)
+                        yield key, shard.get_tensor(key)
+            else:
+                yield from torch.load(path, map_location='cpu', weights_only=True, mmap=_can_mmap(path)).items()
+        except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
+            raise AffordanceError(Code.BAD_CHECKPOINT, f'{path} cannot be read: {error}') from error
+
+
+def _can_mmap(path: Path) -> bool:
+    with path.open('rb') as file:
+        return file.read(2) == b'PK'  # the zip format; older pickles have to be read whole
+
+
+class StrictLoader:
+    """Fills the parameters of a module that was built on the meta device; `finish` names every key that did not match."""
+
+    def __init__(self, module: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+        self._module = module
+        self._device, self._dtype = device, dtype
+        self._wanted = {name: parameter.shape for name, parameter in module.named_parameters(remove_duplicate=False)}
+        self._seen: set[str] = set()
+        self._unexpected: list[str] = []
+        self._misshaped: list[str] = []
+
+    def has(self, name: str) -> bool:
+        """Tell whether the module has a parameter of this name."""
+        return name in self._wanted
+
+    def put(self, key: str, name: str, tensor: torch.Tensor) -> None:
+        """Store `tensor`, which the checkpoint calls `key`, as parameter `name`."""
+        if name not in self._wanted:
+            self._unexpected.append(key)
+        elif tensor.shape != self._wanted[name]:
+            self._misshaped.append(f'{key} is {tuple(tensor.shape)}, not {tuple(self._wanted[name])}')
+            self._seen.add(name)
+        else:
+            owner_name, _, leaf = name.rpartition('.')
+            owner = self._module.get_submodule(owner_name)
+            value = tensor.to(device=self._device, dtype=self._dtype, copy=True)
+            setattr(owner, leaf, torch.nn.Parameter(value, requires_grad=False))
+            self._seen.add(name)
+
+    def finish(self, source: str, *, may_miss: Callable[[str], bool] = lambda _: False) -> None:
+        """Raise BAD_CHECKPOINT naming missing, unexpected and mis-shaped keys of `source`."""
+        missing = [name for name in self._wanted if name not in self._seen and not may_miss(name)]
+        problems = [
+            f'{len(keys)} {kind}: {", ".join(keys[:5])}{", ..." if len(keys) > 5 else ""}'
+            for kind, keys in (('missing', missing), ('unexpected', self._unexpected), ('mis-shaped', self._misshaped))
+            if keys
+        ]
+        if problems:
+            raise AffordanceError(Code.BAD_CHECKPOINT, f'{source} does not fit the model; {"; ".join(problems)}')
