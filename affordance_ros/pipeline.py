@@ -1,0 +1,70 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""predict -> lift -> grasp: the whole way from a frame and a question to grasp targets, for nodes, bags, examples and the CLI."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from affordance_ros.geometry.lifting import LiftSettings, lift
+from affordance_ros.grasping.candidates import GraspSettings
+from affordance_ros.grasping.gripper import GripperSettings
+from affordance_ros.grasping.ranking import grasp_contact
+from affordance_ros.models.base import AffordanceModel, ProgressCallback, StopFlag
+from affordance_ros.results import Abstention, Contact, Frame, GraspTarget, Prediction, Query
+
+
+@dataclass(frozen=True)
+class PipelineSettings:
+    """Everything that can be set between the answer of a model and a grasp target."""
+
+    lift: LiftSettings = field(default_factory=LiftSettings)
+    gripper: GripperSettings = field(default_factory=GripperSettings)
+    grasp: GraspSettings = field(default_factory=GraspSettings)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one question came to. Everything is in the camera's optical frame at the frame's stamp.
+
+    Every place that the prediction names ends in `targets` or in `abstentions`. targets: best first.
+    seconds: wall time by stage.
+    """
+
+    frame: Frame
+    prediction: Prediction
+    contacts: tuple[Contact, ...]
+    targets: tuple[GraspTarget, ...]
+    abstentions: tuple[Abstention, ...]
+    seconds: Mapping[str, float]
+
+
+def run(
+    model: AffordanceModel,
+    frame: Frame,
+    query: Query,
+    settings: PipelineSettings | None = None,
+    *,
+    progress: ProgressCallback | None = None,
+    stop: StopFlag | None = None,
+) -> Answer:
+    """Ask a model about a frame and turn the answer into grasp targets.
+
+    Raises AffordanceError where the model refuses; what cannot be lifted or grasped becomes an abstention.
+    """
+    prediction = model.predict(frame, query, progress=progress, stop=stop)
+    return lift_and_grasp(frame, prediction, settings or PipelineSettings())
+
+
+def lift_and_grasp(frame: Frame, prediction: Prediction, settings: PipelineSettings) -> Answer:
+    """Turn a prediction into contacts, grasp targets and abstentions."""
+    start = time.perf_counter()
+    lifted = lift(frame, prediction, settings.lift)
+    middle = time.perf_counter()
+    contacts = [item for item in lifted if isinstance(item, Contact)]
+    grasped = [grasp_contact(frame, contact, settings.gripper, settings.grasp, settings.lift.noise) for contact in contacts]
+    end = time.perf_counter()
+    targets = sorted((item for item in grasped if isinstance(item, GraspTarget)), key=lambda target: -target.score)
+    refused = [item for item in (*lifted, *grasped) if isinstance(item, Abstention)]
+    seconds = {**prediction.seconds, 'lift': middle - start, 'grasp': end - middle}
+    return Answer(frame, prediction, tuple(contacts), tuple(targets), tuple(refused), seconds)
