@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / 'affordance_ros'
 BOTTOM = {'errors', 'results'}
 CORE = BOTTOM | {'geometry', 'grasping', 'models', 'pipeline'}
-OFFLINE = CORE | {'metrics', 'datasets', 'scenes', 'training', 'bags', 'visualization'}
+OFFLINE = CORE | {'metrics', 'datasets', 'scenes', 'training', 'bags', 'visualization', 'view_3d'}
 # layer -> what of ours it may import besides itself. `report` is a view of results, like `visualization`.
 ALLOWED = {
     '__init__': set(),
@@ -25,8 +25,10 @@ ALLOWED = {
     'datasets': BOTTOM | {'scenes'},
     'training': BOTTOM | {'models', 'datasets', 'metrics', 'scenes'},
     'pipeline': CORE - {'pipeline'},
-    'visualization': CORE,
-    'report': CORE | {'visualization'},
+    'drawing': BOTTOM,
+    'visualization': CORE | {'drawing'},
+    'view_3d': CORE | {'drawing', 'visualization'},
+    'report': CORE | {'visualization', 'view_3d'},
     'bags': CORE,
     'demo': OFFLINE | {'report'},
     'cli': OFFLINE | {'report', 'demo'},

@@ -1,0 +1,247 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Draw any answer on its image: what the model said, the contacts, the grasps and what was refused.
+
+The 3D view is in `view_3d.py`; it shares the colours, the text and the gripper's outline with this file.
+"""
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from affordance_ros.drawing import Canvas, Color, arrow_head, darken, dot, line, text_width, wrap, write
+from affordance_ros.results import (
+    Boxes,
+    FloatArray,
+    Frame,
+    GraspTarget,
+    Heatmap,
+    Intrinsics,
+    Keypoints,
+    Masks,
+    Prediction,
+)
+
+if TYPE_CHECKING:
+    from affordance_ros.pipeline import Answer
+
+KEYPOINT: Color = (255, 200, 0)
+BOX: Color = (90, 170, 255)
+TRACE: Color = (255, 120, 230)
+LEFT_HAND: Color = (120, 220, 255)
+RIGHT_HAND: Color = (255, 150, 90)
+CONTACT: Color = (255, 255, 255)
+NORMAL: Color = (0, 225, 255)
+GRASP: Color = (60, 230, 90)
+OTHER_GRASP: Color = (40, 140, 70)
+ABSTAINED: Color = (255, 70, 60)
+MASKS: tuple[Color, ...] = ((255, 90, 200), (120, 120, 255), (90, 230, 200), (255, 190, 60), (180, 255, 90))
+NORMAL_M = 0.05
+FINGER_M = 0.045
+STEM_M = 0.035
+OPENING_M = 0.012
+NEAR_M = 0.02
+
+
+def draw_overlay(answer: 'Answer') -> Canvas:
+    """Draw an answer on a copy of its image: uint8 RGB (H, W, 3) of the same size."""
+    canvas = answer.frame.rgb.copy()
+    scale = _scale(canvas)
+    legend = _draw_prediction(canvas, answer.prediction, scale)
+    legend += _draw_geometry(canvas, answer, scale)
+    text, tint = summary(answer)
+    _banner(canvas, answer.prediction.query.sentence, text, tint)
+    _legend(canvas, legend)
+    return canvas
+
+
+def summary(answer: 'Answer') -> tuple[str, Color]:
+    """Return one short line on how the query ended, and its colour."""
+    if answer.targets:
+        best = answer.targets[0]
+        more = f', {len(answer.targets) - 1} more' if len(answer.targets) > 1 else ''
+        bound = '>' if best.width_is_lower_bound else ''
+        return f'grasp: score {best.score:.2f}, width {bound}{best.width_m * 1000:.0f} mm{more}', GRASP
+    if answer.abstentions:
+        return f'no grasp: {answer.abstentions[0].code.name}', ABSTAINED
+    return 'no grasp: nothing was found', ABSTAINED
+
+
+def gripper_segments(target: GraspTarget) -> FloatArray:
+    """Return the outline of a two-finger gripper at a grasp: (4, 2, 3) segments in the camera frame, metres."""
+    half = (target.width_m + OPENING_M) / 2
+    tip_left, tip_right = (0.0, -half, 0.0), (0.0, half, 0.0)
+    root_left, root_right = (0.0, -half, -FINGER_M), (0.0, half, -FINGER_M)
+    palm, wrist = (0.0, 0.0, -FINGER_M), (0.0, 0.0, -FINGER_M - STEM_M)
+    local = np.array([(tip_left, root_left), (tip_right, root_right), (root_left, root_right), (palm, wrist)])
+    pose = np.asarray(target.grasp)
+    return np.asarray(local @ pose[:3, :3].T + pose[:3, 3])
+
+
+def project(points: npt.ArrayLike, intrinsics: Intrinsics) -> FloatArray:
+    """Project points (..., 3) of the camera frame to pixels (..., 2); points behind the camera give NaN."""
+    xyz = np.asarray(points, np.float64)
+    z = np.where(xyz[..., 2] > NEAR_M, xyz[..., 2], np.nan)
+    u = intrinsics.fx * xyz[..., 0] / z + intrinsics.cx
+    v = intrinsics.fy * xyz[..., 1] / z + intrinsics.cy
+    return np.stack((u, v), axis=-1)
+
+
+def _scale(canvas: Canvas) -> float:
+    height, width = canvas.shape[:2]
+    return float(np.clip(min(height / 480, width / 640), 0.5, 4))
+
+
+def _text_size(canvas: Canvas) -> int:
+    return max(9, round(15 * _scale(canvas)))
+
+
+def _draw_prediction(canvas: Canvas, prediction: Prediction, scale: float) -> list[tuple[str, Color]]:
+    legend: list[tuple[str, Color]] = []
+    if prediction.heatmap is not None:
+        _draw_heatmap(canvas, prediction.heatmap)
+        legend.append(('heatmap', (230, 60, 20)))
+    if prediction.masks is not None and len(prediction.masks):
+        _draw_masks(canvas, prediction.masks, scale)
+        legend.append(('mask', MASKS[0]))
+    if prediction.boxes is not None and len(prediction.boxes):
+        _draw_boxes(canvas, prediction.boxes, scale)
+        legend.append(('box', BOX))
+    paths = [(trace.points, TRACE, 'trace', trace.label) for trace in prediction.traces or ()]
+    for hand in prediction.hands or ():
+        color = LEFT_HAND if hand.side == 'left' else RIGHT_HAND
+        paths.append((hand.points, color, f'{hand.side} hand', ''))
+    for points, color, kind, label in paths:
+        _draw_path(canvas, points, color, scale)
+        if label and len(points):
+            write(canvas, label, (points[0][0] + 6 * scale, points[0][1]), color, _text_size(canvas))
+        legend.append((kind, color))
+    if prediction.keypoints is not None and len(prediction.keypoints):
+        _draw_keypoints(canvas, prediction.keypoints, scale)
+        legend.append(('keypoint', KEYPOINT))
+    return list(dict.fromkeys(legend))
+
+
+def _draw_heatmap(canvas: Canvas, heatmap: Heatmap) -> None:
+    values = np.asarray(heatmap.values, np.float32)
+    colors = cv2.applyColorMap((values * 255).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
+    opacity = np.clip(values * 1.2, 0, 0.65)[..., None]
+    canvas[:] = (canvas * (1 - opacity) + colors * opacity).astype(np.uint8)
+
+
+def _draw_masks(canvas: Canvas, masks: Masks, scale: float) -> None:
+    for index, mask in enumerate(masks.masks):
+        color = MASKS[index % len(MASKS)]
+        canvas[mask] = (canvas[mask] * 0.55 + np.array(color) * 0.45).astype(np.uint8)
+        outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(canvas, outlines, -1, color, max(1, round(1.5 * scale)), cv2.LINE_AA)
+
+
+def _draw_boxes(canvas: Canvas, boxes: Boxes, scale: float) -> None:
+    for (x0, y0, x1, y1), label, score in zip(boxes.boxes, boxes.labels, np.asarray(boxes.scores), strict=True):
+        corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+        for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            line(canvas, (start, end), BOX, 2 * scale)
+        text = ' '.join(part for part in (label, f'{score:.2f}' if np.isfinite(score) else '') if part)
+        if text:
+            write(canvas, text, (x0 + 2, y0 - 10 * scale), BOX, _text_size(canvas))
+
+
+def _draw_path(canvas: Canvas, points: FloatArray, color: Color, scale: float) -> None:
+    steps = max(1, len(points) - 1)
+    for index, ends in enumerate(zip(points[:-1], points[1:], strict=True)):
+        fade = 0.45 + 0.55 * (index + 1) / steps
+        shade: Color = (int(color[0] * fade), int(color[1] * fade), int(color[2] * fade))
+        line(canvas, ends, shade, 2.5 * scale)
+    if len(points) > 1:
+        arrow_head(canvas, points[-2], points[-1], color, 9 * scale)
+    if len(points):
+        dot(canvas, points[0], 4 * scale, color)
+
+
+def _draw_keypoints(canvas: Canvas, keypoints: Keypoints, scale: float) -> None:
+    for index, point in reversed(list(enumerate(keypoints.points))):
+        dot(canvas, point, 6.5 * scale, (20, 20, 20))
+        dot(canvas, point, 5 * scale, KEYPOINT if index == 0 else (200, 160, 40))
+        if len(keypoints) > 1:
+            write(canvas, str(index + 1), (point[0] + 8 * scale, point[1] + 8 * scale), KEYPOINT, _text_size(canvas))
+
+
+def _draw_geometry(canvas: Canvas, answer: 'Answer', scale: float) -> list[tuple[str, Color]]:
+    frame = answer.frame
+    legend: list[tuple[str, Color]] = []
+    if frame.intrinsics is not None:
+        for index, target in reversed(list(enumerate(answer.targets))):
+            _draw_gripper(canvas, frame.intrinsics, target, scale, best=index == 0)
+        legend += [('grasp', GRASP)] if answer.targets else []
+        for contact in answer.contacts:
+            _draw_normal(canvas, frame, np.stack((contact.point, contact.point + NORMAL_M * contact.normal)), scale)
+        legend += [('contact', CONTACT), ('normal', NORMAL)] if answer.contacts else []
+    for abstention in answer.abstentions:
+        center = np.array(abstention.pixel)
+        if np.isfinite(center).all():
+            _cross(canvas, center, scale)
+            write(canvas, abstention.code.name, (center[0] + 11 * scale, center[1]), ABSTAINED, _text_size(canvas))
+    if answer.abstentions:
+        legend.append(('refused', ABSTAINED))
+    return legend
+
+
+def _cross(canvas: Canvas, center: FloatArray, scale: float) -> None:
+    arms = np.array([((-1, -1), (1, 1)), ((-1, 1), (1, -1))]) * 7 * scale
+    for color, width in (((20, 20, 20), 4.5), (ABSTAINED, 2.5)):
+        for arm in arms:
+            line(canvas, center + arm, color, width * scale)
+
+
+def _draw_gripper(canvas: Canvas, intrinsics: Intrinsics, target: GraspTarget, scale: float, *, best: bool) -> None:
+    segments = project(gripper_segments(target), intrinsics)
+    passes = (((20, 20, 20), 5.0), (GRASP, 3.0)) if best else ((OTHER_GRASP, 1.4),)
+    for color, width in passes:
+        for ends in segments:
+            line(canvas, ends, color, width * scale)
+
+
+def _draw_normal(canvas: Canvas, frame: Frame, ends: FloatArray, scale: float) -> None:
+    assert frame.intrinsics is not None
+    start, tip = project(ends, frame.intrinsics)
+    line(canvas, (start, tip), (20, 20, 20), 4 * scale)
+    line(canvas, (start, tip), NORMAL, 2 * scale)
+    arrow_head(canvas, start, tip, NORMAL, 7 * scale)
+    dot(canvas, start, 4.5 * scale, (20, 20, 20))
+    dot(canvas, start, 3 * scale, CONTACT)
+
+
+def _banner(canvas: Canvas, sentence: str, result: str, tint: Color) -> None:
+    size = _text_size(canvas)
+    rows = wrap(sentence, size + 2, canvas.shape[1] - 2 * size, 2)
+    step = round(1.5 * size)
+    darken(canvas, 0, step * (len(rows) + 1) + size // 2)
+    for index, row in enumerate(rows):
+        write(canvas, row, (size * 0.7, step * (index + 0.75)), (255, 255, 255), size + 2)
+    write(canvas, result, (size * 0.7, step * (len(rows) + 0.75)), tint, size)
+
+
+def _legend(canvas: Canvas, entries: list[tuple[str, Color]]) -> None:
+    if not entries:
+        return
+    size = max(9, _text_size(canvas) - 2)
+    height = canvas.shape[0]
+    rows: list[list[tuple[str, Color, int]]] = [[]]
+    left = size
+    for text, color in entries:
+        wide = text_width(text, size) + round(2.6 * size)
+        if rows[-1] and left + wide > canvas.shape[1]:
+            rows.append([])
+            left = size
+        rows[-1].append((text, color, left))
+        left += wide
+    step = round(1.7 * size)
+    darken(canvas, height - step * len(rows), height)
+    for index, row in enumerate(rows):
+        middle = height - step * (len(rows) - index - 0.5)
+        for text, color, at in row:
+            dot(canvas, (at + size * 0.2, middle), size * 0.36, color)
+            write(canvas, text, (at + size * 0.85, middle), (235, 235, 235), size)
