@@ -25,7 +25,10 @@ POINT_SUFFIX = (
 
 
 def official_tuples(text: str) -> list[tuple[Number, ...]]:
-    """Return every tuple that the one official pattern finds; a number is float if it has a dot, else int."""
+    """Return every tuple that the one official pattern finds; a number is float if it has a dot, else int.
+
+    This is also the list that the demo reads, of any length and unscaled.
+    """
     return [
         tuple(float(number) if '.' in number else int(number) for number in inside.split(','))
         for inside in _TUPLE.findall(text)
@@ -33,7 +36,11 @@ def official_tuples(text: str) -> list[tuple[Number, ...]]:
 
 
 def official_vectors(text: str, width: int = 640, height: int = 480) -> list[tuple[int | float, ...]]:
-    """Return points and boxes in pixels as the drawing tool reads them (boxes stay boxes)."""
+    """Return points and boxes in pixels as the drawing tool reads them (boxes stay boxes).
+
+    Raises:
+        TypeError: for a box whose first number is an int and another one a float, as the official code does.
+    """
     found: list[tuple[int | float, ...]] = []
     for values in official_tuples(text):
         if len(values) == 2:
@@ -45,6 +52,8 @@ def official_vectors(text: str, width: int = 640, height: int = 480) -> list[tup
         if scaled:
             sizes = (width, height, width, height)
             found.append(tuple(int(value * size) for value, size in zip(values, sizes, strict=False)))
+        elif len(values) == 4 and not all(isinstance(value, int) for value in values):
+            raise TypeError(f'box {values} mixes pixels and fractions')
         else:
             found.append(values)
     return found
@@ -69,17 +78,14 @@ def official_parse_points(text: str, width: int = 640, height: int = 480) -> npt
     return np.array(points)
 
 
-def official_demo_vectors(text: str) -> list[tuple[Number, ...]]:
-    """Return the points and boxes that the demo reads, unscaled."""
-    return [values for values in official_tuples(text) if len(values) in (2, 4)]
-
-
 def official_demo_points(
     text: str, original_from_demo: npt.NDArray[np.float64], size: tuple[int, int] = (640, 480)
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Return (points, boxes) in pixels of the uploaded image; scaled only where the first number is a float <= 1."""
     points, boxes = [], []
-    for values in official_demo_vectors(text):
+    for values in official_tuples(text):
+        if len(values) not in (2, 4):
+            continue
         factor = size if isinstance(values[0], float) and values[0] <= 1 else (1, 1)
         corners = np.array(values, dtype=np.float64).reshape(-1, 2) * factor
         mapped = np.column_stack([corners, np.ones(len(corners))]) @ original_from_demo.T

@@ -7,13 +7,16 @@ What was repaired or thrown away is told. What holds no answer raises; only an e
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from affordance_ros.errors import UnparsableAnswer
 from affordance_ros.results import Boxes, Keypoints
 
+Mapping2D = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
 _GROUP = re.compile(r'[(\[]([^()\[\]]*)(?:[)\]]|$)')
 _CLOSED = re.compile(r'[(\[][^()\[\]]*[)\]]')
 _NUMBER = re.compile(r'[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?')
@@ -112,3 +115,17 @@ def _to_pixels(values: list[float], words: list[str], reading: _Reading) -> tupl
     if any(abs(new - old) > 1 for new, old in zip(inside, pixels, strict=True)):
         reading.note('coordinate pulled to the border')
     return tuple(inside)
+
+
+def keep_inside(answer: PointAnswer, mapping: Mapping2D, width: int, height: int) -> PointAnswer:
+    """Map an answer into another image and drop what lies outside it: the model pointed at the border of the framing."""
+    limit = np.array([width, height], dtype=np.float64)
+    points = mapping(np.asarray(answer.keypoints.points, np.float64))
+    inside = ((points >= -_SLACK * limit) & (points <= (1 + _SLACK) * limit)).all(axis=1)
+    corners = np.clip(mapping(np.asarray(answer.boxes.boxes, np.float64).reshape(-1, 2)), 0, limit - 1).reshape(-1, 4)
+    real = (corners[:, 2:] > corners[:, :2]).all(axis=1)
+    dropped = int((~inside).sum() + (~real).sum())
+    notes = (f'{dropped} answer(s) in the border of the framing dropped',) if dropped else ()
+    return PointAnswer(
+        Keypoints(np.clip(points[inside], 0, limit - 1)), Boxes(corners[real]), answer.repairs + notes
+    )

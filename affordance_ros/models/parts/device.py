@@ -1,0 +1,53 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Devices, number types and memory of torch, with our refusals in place of its errors."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from affordance_ros.errors import AffordanceError, Code
+
+DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """Return the number type of a name in DTYPES."""
+    if name not in DTYPES:
+        raise AffordanceError(Code.BAD_INPUT, f'dtype {name!r} is unknown; known: {", ".join(DTYPES)}')
+    return DTYPES[name]
+
+
+def torch_device(name: str) -> torch.device:
+    """Return a device that exists on this machine."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise AffordanceError(Code.BAD_INPUT, f'device {name!r} is unknown; use cpu or cuda') from error
+    if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
+        raise AffordanceError(
+            Code.BAD_INPUT, f'device {name!r} is not there ({torch.cuda.device_count()} CUDA devices, torch {torch.__version__}); use cpu'
+        )
+    return device
+
+
+def count_memory(parts: Iterable[torch.nn.Module]) -> tuple[int, int]:
+    """Return (number of parameters, bytes of parameters and buffers)."""
+    tensors = [tensor for part in parts for tensor in part.parameters()]
+    buffers = [tensor for part in parts for tensor in part.buffers()]
+    memory = sum(tensor.numel() * tensor.element_size() for tensor in (*tensors, *buffers))
+    return sum(tensor.numel() for tensor in tensors), memory
+
+
+@contextmanager
+def torch_errors(what: str, *, device: str) -> Iterator[None]:
+    """Turn torch's out-of-memory errors into the code OOM."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        known = isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+        if not known:
+            raise
+        message = f'{what}: not enough memory on {device}; use dtype float16, a smaller model or another device'
+        raise AffordanceError(Code.OOM, message) from error
