@@ -1,0 +1,210 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The worker: frames and errors cross, requests stop, a dead child is replaced, and nothing outlives its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.models.base import Progress
+from affordance_ros.models.frame_transport import memory_file, read_frames, write_frames
+from affordance_ros.models.worker import ModelWorker, WorkerSpec
+from affordance_ros.results import Frame, Intrinsics, Query
+
+RGB = np.arange(48 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(48, 64, 3)
+FRAME = Frame(RGB)
+QUERY = Query('point at 10,20')
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f'/proc/{pid}/stat') as file:
+            return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False
+
+
+def wait_gone(pid: int, timeout_s: float) -> bool:
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        if not alive(pid):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.fixture(scope='module')
+def fast():
+    with ModelWorker(WorkerSpec('fake')) as worker:
+        yield worker
+
+
+def test_frames_survive_the_memory_file():
+    depth = np.linspace(0.5, 1, 48 * 63, dtype=np.float32).reshape(48, 63)
+    frame = Frame(RGB[:, :63], depth, Intrinsics(50, 50, 31, 23, 63, 48), 123, 'cam', np.eye(4), 'table')
+    fd = memory_file(1)
+    first, second = read_frames(fd, write_frames(fd, [frame, FRAME]))
+    os.close(fd)
+    assert np.array_equal(first.rgb, frame.rgb) and np.array_equal(first.depth, depth)
+    assert first.intrinsics == frame.intrinsics and first.stamp_ns == 123 and first.frame_id == 'cam'
+    assert np.array_equal(first.target_from_camera, np.eye(4)) and first.target_frame == 'table'
+    assert np.array_equal(second.rgb, RGB) and second.depth is None
+
+
+def test_answer_and_description_cross(fast):
+    assert fast.predict(FRAME, QUERY).keypoints.points.tolist() == [[10, 20]]
+    assert fast.predict([FRAME, FRAME], QUERY).keypoints.points.tolist() == [[10, 20]]
+    assert fast.describe().name == 'fake'
+
+
+def test_works_from_many_threads(fast):
+    answers = {}
+
+    def ask(u):
+        answers[u] = fast.predict(FRAME, Query(f'at {u},3')).keypoints.points.tolist()
+
+    threads = [threading.Thread(target=ask, args=(u,)) for u in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert answers == {u: [[u, 3]] for u in range(6)}
+
+
+def test_model_errors_keep_their_code():
+    with ModelWorker(WorkerSpec('fake', options={'fail': 'OOM'})) as worker, pytest.raises(AffordanceError) as caught:
+        worker.predict(FRAME, QUERY)
+    assert caught.value.code == Code.OOM
+
+
+@pytest.mark.parametrize(
+    ('spec', 'code'),
+    [
+        (WorkerSpec('no_such'), Code.UNKNOWN_MODEL),
+        (WorkerSpec('robopoint'), Code.MISSING_WEIGHTS),
+        (WorkerSpec('fake', options={'nonsense': 1}), Code.BAD_INPUT),
+        (WorkerSpec('fake', python_executable='/no/python'), Code.BAD_INPUT),
+    ],
+)
+def test_load_errors_cross(spec, code):
+    worker = ModelWorker(spec)
+    with pytest.raises(AffordanceError) as caught:
+        worker.start(60)
+    assert caught.value.code == code and worker.pid is None
+
+
+@pytest.fixture(scope='module')
+def slow():
+    with ModelWorker(WorkerSpec('fake', options={'delay_s': 20.0})) as worker:
+        yield worker
+
+
+def test_progress_streams_and_stop_ends_the_request(slow):
+    steps: list[Progress] = []
+    start = time.monotonic()
+    pid = slow.pid
+    with pytest.raises(AffordanceError) as caught:
+        slow.predict(FRAME, QUERY, progress=steps.append, stop=lambda: len(steps) > 5)
+    assert caught.value.code == Code.CANCELED and time.monotonic() - start < 5
+    assert {'preprocess', 'generate'} <= {step.stage for step in steps}
+    assert slow.pid == pid and alive(pid)
+
+
+def test_timeout_stops_the_model(slow):
+    start = time.monotonic()
+    with pytest.raises(AffordanceError) as caught:
+        slow.predict(FRAME, QUERY, timeout_s=0.3)
+    assert caught.value.code == Code.TIMEOUT and time.monotonic() - start < 5
+
+
+def test_a_second_request_gives_up_while_the_first_runs(slow):
+    stop = threading.Event()
+    first = threading.Thread(target=lambda: pytest.raises(AffordanceError, slow.predict, FRAME, QUERY, None, stop.is_set))
+    first.start()
+    time.sleep(0.3)
+    with pytest.raises(AffordanceError) as caught:
+        slow.predict(FRAME, QUERY, timeout_s=0.2)
+    stop.set()
+    first.join(10)
+    assert caught.value.code == Code.BUSY
+
+
+def test_an_error_of_the_callback_reaches_the_caller_and_the_worker_lives(slow):
+    def broken(_):
+        raise KeyError('mine')
+
+    with pytest.raises(KeyError):
+        slow.predict(FRAME, QUERY, progress=broken)
+    with pytest.raises(AffordanceError) as caught:
+        slow.predict(FRAME, QUERY, timeout_s=0.2)
+    assert caught.value.code == Code.TIMEOUT
+
+
+def test_a_killed_child_is_replaced():
+    with ModelWorker(WorkerSpec('fake')) as worker:
+        worker.predict(FRAME, QUERY)
+        pid = worker.pid
+        os.kill(pid, signal.SIGKILL)
+        assert wait_gone(pid, 5)
+        assert worker.predict(FRAME, QUERY).keypoints.points.tolist() == [[10, 20]]
+        assert worker.pid != pid
+
+
+def test_a_crash_during_a_request_is_told_and_the_next_call_restarts():
+    with ModelWorker(WorkerSpec('fake', options={'die': True})) as worker:
+        first = worker.pid
+        for _ in range(2):
+            with pytest.raises(AffordanceError) as caught:
+                worker.predict(FRAME, QUERY)
+            assert caught.value.code == Code.WORKER_DIED and '13' in caught.value.message
+        assert not alive(first)
+
+
+def test_close_during_a_request_takes_under_three_seconds():
+    worker = ModelWorker(WorkerSpec('fake', options={'delay_s': 60.0}))
+    worker.start()
+    pid, caught = worker.pid, []
+
+    def ask():
+        try:
+            worker.predict(FRAME, QUERY)
+        except AffordanceError as error:
+            caught.append(error.code)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    time.sleep(0.3)
+    start = time.monotonic()
+    worker.close()
+    assert time.monotonic() - start < 3 and wait_gone(pid, 3)
+    thread.join(10)
+    assert caught and caught[0] in (Code.CANCELED, Code.WORKER_DIED, Code.NOT_ACTIVE)
+    with pytest.raises(AffordanceError) as closed:
+        worker.predict(FRAME, QUERY)
+    assert closed.value.code == Code.NOT_ACTIVE
+
+
+def test_the_child_leaves_when_the_parent_is_killed():
+    script = (
+        'import time; from affordance_ros.models.worker import ModelWorker, WorkerSpec; '
+        "w = ModelWorker(WorkerSpec('fake')); w.start(); print(w.pid, flush=True); time.sleep(60)"
+    )
+    env = {**os.environ, 'PYTHONPATH': os.pathsep.join(path for path in sys.path if path)}
+    parent = subprocess.Popen([sys.executable, '-c', script], stdout=subprocess.PIPE, env=env, text=True)
+    pid = int(parent.stdout.readline())
+    assert alive(pid)
+    parent.kill()
+    parent.wait()
+    assert wait_gone(pid, 5)
+
+
+def test_another_python_can_run_the_child():
+    with ModelWorker(WorkerSpec('fake', python_executable=sys.executable)) as worker:
+        assert worker.predict(FRAME, QUERY).keypoints.points.tolist() == [[10, 20]]
