@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Anti-aliased lines, dots and text on an RGB array. The font is Pillow's own: pictures look the same on every machine."""
+"""Anti-aliased lines, dots and text on an RGB array, with a font that is the same on every machine: Pillow's own."""
 
 from functools import lru_cache
 
@@ -25,10 +25,8 @@ def line(canvas: Canvas, ends: npt.ArrayLike, color: Color, width: float) -> Non
         cv2.line(canvas, start, end, color, max(1, round(width)), cv2.LINE_AA, _SUBPIXEL)
 
 
-def dot(
-    canvas: Canvas, pixel: npt.ArrayLike, radius: float, color: Color, *, filled: bool = True, width: float = 1
-) -> None:
-    """Draw an anti-aliased disc or ring; does nothing when the pixel is NaN or far outside."""
+def dot(canvas: Canvas, pixel: npt.ArrayLike, radius: float, color: Color) -> None:
+    """Draw an anti-aliased disc; does nothing when the pixel is NaN or far outside."""
     center = np.asarray(pixel, np.float64)
     if np.isfinite(center).all() and np.abs(center).max() < _FAR_PX:
         u, v, r = (int(round(value * 2**_SUBPIXEL)) for value in (*center, radius))
@@ -53,7 +51,7 @@ def write(canvas: Canvas, text: str, at: tuple[float, float], color: Color, size
     middle = int(min(max(size * 0.7, at[1]), height - size * 0.7))
     top, bottom = max(0, middle - size), min(height, middle + size)
     strip = Image.fromarray(canvas[top:bottom])
-    stroke = max(1, size // 9)
+    stroke = max(1, size // 16)
     ImageDraw.Draw(strip).text(
         (left, middle - top), text, color, font(size), anchor='lm', stroke_width=stroke, stroke_fill=(15, 15, 15)
     )

@@ -15,7 +15,6 @@ from affordance_ros.drawing import Canvas, Color, arrow_head, darken, dot, line,
 from affordance_ros.results import (
     Boxes,
     FloatArray,
-    Frame,
     GraspTarget,
     Heatmap,
     Intrinsics,
@@ -34,8 +33,8 @@ LEFT_HAND: Color = (120, 220, 255)
 RIGHT_HAND: Color = (255, 150, 90)
 CONTACT: Color = (255, 255, 255)
 NORMAL: Color = (0, 225, 255)
-GRASP: Color = (60, 230, 90)
-OTHER_GRASP: Color = (40, 140, 70)
+GRASP: Color = (170, 255, 60)
+OTHER_GRASP: Color = (150, 190, 90)
 ABSTAINED: Color = (255, 70, 60)
 MASKS: tuple[Color, ...] = ((255, 90, 200), (120, 120, 255), (90, 230, 200), (255, 190, 60), (180, 255, 90))
 NORMAL_M = 0.05
@@ -163,10 +162,10 @@ def _draw_path(canvas: Canvas, points: FloatArray, color: Color, scale: float) -
 
 def _draw_keypoints(canvas: Canvas, keypoints: Keypoints, scale: float) -> None:
     for index, point in reversed(list(enumerate(keypoints.points))):
-        dot(canvas, point, 6.5 * scale, (20, 20, 20))
-        dot(canvas, point, 5 * scale, KEYPOINT if index == 0 else (200, 160, 40))
+        dot(canvas, point, 8 * scale, (20, 20, 20))
+        dot(canvas, point, 6.5 * scale, KEYPOINT if index == 0 else (200, 160, 40))
         if len(keypoints) > 1:
-            write(canvas, str(index + 1), (point[0] + 8 * scale, point[1] + 8 * scale), KEYPOINT, _text_size(canvas))
+            write(canvas, str(index + 1), (point[0] + 9 * scale, point[1] + 9 * scale), KEYPOINT, _text_size(canvas))
 
 
 def _draw_geometry(canvas: Canvas, answer: 'Answer', scale: float) -> list[tuple[str, Color]]:
@@ -177,7 +176,9 @@ def _draw_geometry(canvas: Canvas, answer: 'Answer', scale: float) -> list[tuple
             _draw_gripper(canvas, frame.intrinsics, target, scale, best=index == 0)
         legend += [('grasp', GRASP)] if answer.targets else []
         for contact in answer.contacts:
-            _draw_normal(canvas, frame, np.stack((contact.point, contact.point + NORMAL_M * contact.normal)), scale)
+            _draw_normal(
+                canvas, frame.intrinsics, np.stack((contact.point, contact.point + NORMAL_M * contact.normal)), scale
+            )
         legend += [('contact', CONTACT), ('normal', NORMAL)] if answer.contacts else []
     for abstention in answer.abstentions:
         center = np.array(abstention.pixel)
@@ -204,24 +205,28 @@ def _draw_gripper(canvas: Canvas, intrinsics: Intrinsics, target: GraspTarget, s
             line(canvas, ends, color, width * scale)
 
 
-def _draw_normal(canvas: Canvas, frame: Frame, ends: FloatArray, scale: float) -> None:
-    assert frame.intrinsics is not None
-    start, tip = project(ends, frame.intrinsics)
+def _draw_normal(canvas: Canvas, intrinsics: Intrinsics, ends: FloatArray, scale: float) -> None:
+    start, tip = project(ends, intrinsics)
     line(canvas, (start, tip), (20, 20, 20), 4 * scale)
     line(canvas, (start, tip), NORMAL, 2 * scale)
     arrow_head(canvas, start, tip, NORMAL, 7 * scale)
-    dot(canvas, start, 4.5 * scale, (20, 20, 20))
-    dot(canvas, start, 3 * scale, CONTACT)
+    dot(canvas, start, 4 * scale, (20, 20, 20))
+    dot(canvas, start, 2.8 * scale, CONTACT)
 
 
 def _banner(canvas: Canvas, sentence: str, result: str, tint: Color) -> None:
     size = _text_size(canvas)
-    rows = wrap(sentence, size + 2, canvas.shape[1] - 2 * size, 2)
+    width = canvas.shape[1]
+    rows = wrap(sentence, size + 2, width - 2 * size, 2)
     step = round(1.5 * size)
-    darken(canvas, 0, step * (len(rows) + 1) + size // 2)
+    at_right = width - text_width(result, size) - size * 0.7
+    beside = len(rows) == 1 and text_width(rows[0], size + 2) + 2 * size < at_right
+    lines = len(rows) if beside else len(rows) + 1
+    darken(canvas, 0, step * lines + size // 2)
     for index, row in enumerate(rows):
-        write(canvas, row, (size * 0.7, step * (index + 0.75)), (255, 255, 255), size + 2)
-    write(canvas, result, (size * 0.7, step * (len(rows) + 0.75)), tint, size)
+        write(canvas, row, (size * 0.7, step * (index + 0.7)), (255, 255, 255), size + 2)
+    at = (at_right, step * 0.7) if beside else (size * 0.7, step * (len(rows) + 0.7))
+    write(canvas, result, at, tint, size)
 
 
 def _legend(canvas: Canvas, entries: list[tuple[str, Color]]) -> None:
