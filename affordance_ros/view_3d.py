@@ -231,7 +231,8 @@ def _draw_ground(picture: _Picture, frame: Frame) -> None:
     camera_from_target = np.linalg.inv(frame.target_from_camera)
 
     def to_camera(points: npt.ArrayLike) -> FloatArray:
-        return np.asarray(points) @ camera_from_target[:3, :3].T + camera_from_target[:3, 3]
+        moved: FloatArray = np.asarray(points) @ camera_from_target[:3, :3].T + camera_from_target[:3, 3]
+        return moved
 
     for offset in np.arange(-0.6, 0.61, 0.1):
         for ends in (((offset, -0.6, 0), (offset, 0.6, 0)), ((-0.6, offset, 0), (0.6, offset, 0))):

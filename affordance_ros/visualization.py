@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from affordance_ros.drawing import Canvas, Color, arrow_head, darken, dot, line, text_width, wrap, write
+from affordance_ros.geometry.camera import project
 from affordance_ros.results import (
     Boxes,
     FloatArray,
@@ -41,7 +41,6 @@ NORMAL_M = 0.05
 FINGER_M = 0.045
 STEM_M = 0.035
 OPENING_M = 0.012
-NEAR_M = 0.02
 
 
 def draw_overlay(answer: 'Answer') -> Canvas:
@@ -77,15 +76,6 @@ def gripper_segments(target: GraspTarget) -> FloatArray:
     local = np.array([(tip_left, root_left), (tip_right, root_right), (root_left, root_right), (palm, wrist)])
     pose = np.asarray(target.grasp)
     return np.asarray(local @ pose[:3, :3].T + pose[:3, 3])
-
-
-def project(points: npt.ArrayLike, intrinsics: Intrinsics) -> FloatArray:
-    """Project points (..., 3) of the camera frame to pixels (..., 2); points behind the camera give NaN."""
-    xyz = np.asarray(points, np.float64)
-    z = np.where(xyz[..., 2] > NEAR_M, xyz[..., 2], np.nan)
-    u = intrinsics.fx * xyz[..., 0] / z + intrinsics.cx
-    v = intrinsics.fy * xyz[..., 1] / z + intrinsics.cy
-    return np.stack((u, v), axis=-1)
 
 
 def _scale(canvas: Canvas) -> float:
@@ -198,7 +188,7 @@ def _cross(canvas: Canvas, center: FloatArray, scale: float) -> None:
 
 
 def _draw_gripper(canvas: Canvas, intrinsics: Intrinsics, target: GraspTarget, scale: float, *, best: bool) -> None:
-    segments = project(gripper_segments(target), intrinsics)
+    segments = project(gripper_segments(target), intrinsics).reshape(-1, 2, 2)
     passes = (((20, 20, 20), 5.0), (GRASP, 3.0)) if best else ((OTHER_GRASP, 1.4),)
     for color, width in passes:
         for ends in segments:
