@@ -1,0 +1,82 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""sensor_msgs images and camera infos to arrays and back, with numpy alone (cv_bridge breaks when NumPy changes its ABI)."""
+
+import array
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sensor_msgs.msg import CameraInfo, Image
+
+from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.geometry.depth import metres_from_raw
+from affordance_ros.results import Intrinsics
+
+COLOR_ENCODINGS = {'rgb8': (3, (0, 1, 2)), 'bgr8': (3, (2, 1, 0)), 'rgba8': (4, (0, 1, 2)), 'bgra8': (4, (2, 1, 0)), 'mono8': (1, (0, 0, 0)), '8UC3': (3, (2, 1, 0))}
+DEPTH_TYPES = {'16UC1': np.uint16, 'mono16': np.uint16, '32FC1': np.float32}
+
+
+def _pixels(message: Image, dtype: Any, channels: int) -> npt.NDArray[Any]:
+    """Return (H, W, channels), honouring step and byte order."""
+    item = np.dtype(dtype).newbyteorder('>' if message.is_bigendian else '<')
+    needed = message.width * channels * item.itemsize
+    data = np.frombuffer(message.data, np.uint8)
+    if message.step < needed or len(data) < message.step * message.height or not message.width or not message.height:
+        text = f'the image says {message.width}x{message.height} {message.encoding} with step {message.step}, but holds {len(data)} bytes'
+        raise AffordanceError(Code.BAD_INPUT, text)
+    rows = data[: message.step * message.height].reshape(message.height, message.step)[:, :needed]
+    return np.ascontiguousarray(rows).view(item).reshape(message.height, message.width, channels)
+
+
+def rgb_from_message(message: Image) -> npt.NDArray[np.uint8]:
+    """Return uint8 (H, W, 3). Raises BAD_ENCODING for an encoding that is not in COLOR_ENCODINGS."""
+    if message.encoding not in COLOR_ENCODINGS:
+        known = ', '.join(COLOR_ENCODINGS)
+        raise AffordanceError(Code.BAD_ENCODING, f'image encoding {message.encoding!r} is not supported; publish one of {known}')
+    channels, order = COLOR_ENCODINGS[message.encoding]
+    return np.ascontiguousarray(_pixels(message, np.uint8, channels)[..., list(order)])
+
+
+def depth_from_message(message: Image, scale: float = 0.0) -> npt.NDArray[np.float32]:
+    """Return float32 metres (H, W), NaN where invalid. Raises BAD_ENCODING or UNITS."""
+    if message.encoding not in DEPTH_TYPES:
+        raise AffordanceError(Code.BAD_ENCODING, f'depth encoding {message.encoding!r} is not supported; publish 16UC1 (millimetres) or 32FC1 (metres)')
+    dtype = DEPTH_TYPES[message.encoding]
+    return metres_from_raw(_pixels(message, dtype, 1)[..., 0].astype(dtype), message.encoding, scale)
+
+
+def intrinsics_from_message(message: CameraInfo) -> Intrinsics:
+    """Return K with its distortion. Raises BAD_INPUT when the camera is not calibrated."""
+    if not message.k[0] > 0 or not message.k[4] > 0:
+        raise AffordanceError(Code.BAD_INPUT, 'camera_info holds no calibration (K is zero); calibrate the camera or fix its driver')
+    return Intrinsics(
+        fx=message.k[0],
+        fy=message.k[4],
+        cx=message.k[2],
+        cy=message.k[5],
+        width=message.width,
+        height=message.height,
+        distortion=tuple(message.d),
+        distortion_model=message.distortion_model,
+    )
+
+
+def image_message(pixels: npt.NDArray[Any], encoding: str, header: Any) -> Image:
+    """Return an Image of an array (H, W) or (H, W, C) whose type fits the encoding."""
+    data = np.ascontiguousarray(pixels)
+    message = Image(header=header, height=data.shape[0], width=data.shape[1], encoding=encoding, is_bigendian=0)
+    message.step = data.strides[0]
+    message.data = array.array('B', data.tobytes())  # a list would be checked byte by byte
+    return message
+
+
+def camera_info_message(intrinsics: Intrinsics, header: Any) -> CameraInfo:
+    """Return a CameraInfo with K, D, R and P."""
+    k = intrinsics
+    message = CameraInfo(header=header, width=k.width, height=k.height, distortion_model=k.distortion_model or 'plumb_bob')
+    message.d = [float(value) for value in k.distortion] or [0.0] * 5
+    message.k = [float(value) for value in k.matrix.ravel()]
+    message.r = [float(value) for value in np.eye(3).ravel()]
+    message.p = [float(value) for value in np.column_stack((k.matrix, np.zeros(3))).ravel()]
+    return message

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""overlay_node: the debug image and RViz markers, computed only while someone listens."""
+
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Point
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+from affordance_ros import msg
+from affordance_ros.errors import AffordanceError
+from affordance_ros.grasping.gripper import GripperSettings
+from affordance_ros.nodes import conversions as convert
+from affordance_ros.nodes.images import image_message, intrinsics_from_message, rgb_from_message
+from affordance_ros.nodes.parameters import OverlayParameters, declare
+from affordance_ros.nodes.suite_node import RESULT, SENSOR, SuiteNode, run_node
+from affordance_ros.pipeline import Answer
+from affordance_ros.results import Frame
+from affordance_ros.visualization import draw_overlay
+
+KEPT = 60  # colour images kept for an answer that comes late
+
+
+class OverlayNode(SuiteNode):
+    """Draws every answer on the image it was given for."""
+
+    def __init__(self) -> None:
+        super().__init__('overlay_node')
+        self.settings = declare(self, OverlayParameters)
+        self._images: dict[int, Any] = {}
+        self._answers: dict[int, msg.AffordanceArray] = {}
+        self._info: Any = None
+        self.debug = self.create_publisher(Image, '~/debug_image', QoSProfile(depth=1))
+        self.markers = self.create_publisher(MarkerArray, '~/markers', RESULT)
+        self.create_subscription(Image, 'image', self._image, SENSOR)
+        self.create_subscription(CameraInfo, 'camera_info', lambda m: setattr(self, '_info', m), SENSOR)
+        self.create_subscription(msg.AffordanceArray, f'{self.settings.source}/affordances', self._answer, RESULT)
+        self.create_subscription(msg.GraspTargetArray, f'{self.settings.targets}/grasp_targets', self._targets, RESULT)
+
+    def _image(self, message: Image) -> None:
+        if self.active and self.debug.get_subscription_count():
+            self._images[convert.nanoseconds_of(message.header.stamp)] = message
+            while len(self._images) > KEPT:
+                del self._images[next(iter(self._images))]
+
+    def _answer(self, message: msg.AffordanceArray) -> None:
+        self._answers = {convert.nanoseconds_of(message.header.stamp): message}
+
+    def _targets(self, message: msg.GraspTargetArray) -> None:
+        if not self.active:
+            return
+        if self.markers.get_subscription_count():
+            self.markers.publish(grasp_markers(message))
+        stamp = convert.nanoseconds_of(message.header.stamp)
+        image, answer = self._images.get(stamp), self._answers.get(stamp)
+        if image is None or answer is None or self._info is None or not self.debug.get_subscription_count():
+            return
+        try:
+            self.debug.publish(image_message(draw_overlay(self._drawable(image, answer, message)), 'rgb8', image.header))
+        except AffordanceError as error:
+            self.refuse(error)
+
+    def _drawable(self, image: Image, answer: msg.AffordanceArray, targets: msg.GraspTargetArray) -> Answer:
+        frame = Frame(rgb_from_message(image), None, intrinsics_from_message(self._info), convert.nanoseconds_of(image.header.stamp), image.header.frame_id)
+        prediction = convert.prediction_from(answer.affordances[0], answer.model, {})
+        # Targets in another frame than the camera's cannot be drawn on the image.
+        same = targets.header.frame_id == image.header.frame_id
+        found = tuple(convert.target_from(target) for target in targets.targets) if same else ()
+        refused = tuple(convert.abstention_from(item) for item in targets.abstentions)
+        return Answer(frame, prediction, tuple(target.contact for target in found), found, refused, {})
+
+
+def grasp_markers(message: msg.GraspTargetArray) -> MarkerArray:
+    """Return DELETEALL, then an arrow for every normal and a line list for every gripper, by namespace."""
+    array = MarkerArray(markers=[Marker(header=message.header, action=Marker.DELETEALL)])
+    for index, target in enumerate(message.targets):
+        good = ColorRGBA(r=0.1, g=0.9, b=0.2, a=1.0) if index == 0 else ColorRGBA(r=0.9, g=0.8, b=0.1, a=0.7)
+        arrow = Marker(header=message.header, ns='normals', id=index, type=Marker.ARROW, action=Marker.ADD, color=good)
+        point, normal = target.contact.point, target.contact.normal
+        arrow.points = [point, Point(x=point.x + 0.05 * normal.x, y=point.y + 0.05 * normal.y, z=point.z + 0.05 * normal.z)]
+        arrow.scale.x, arrow.scale.y, arrow.scale.z = 0.004, 0.009, 0.012
+        hand = Marker(header=message.header, ns='grippers', id=index, type=Marker.LINE_LIST, action=Marker.ADD, color=good)
+        hand.scale.x = 0.003
+        hand.points = [convert.point_message(p) for p in _hand_lines(target)]
+        array.markers += [arrow, hand]
+    return array
+
+
+def _hand_lines(target: msg.GraspTarget) -> Any:
+    """Return the ends (N, 3) of the lines of a gripper: two fingers, the bar between them, the stem."""
+    half, length = target.width_m / 2 + 0.006, GripperSettings().finger_length_m
+    corners = [(0, half, 0), (0, half, -length), (0, -half, 0), (0, -half, -length), (0, half, -length), (0, -half, -length), (0, 0, -length), (0, 0, -2 * length)]
+    pose = convert.matrix_from_pose(target.grasp)
+    return np.array(corners) @ pose[:3, :3].T + pose[:3, 3]
+
+
+def main() -> None:
+    """Run the node."""
+    run_node(OverlayNode, threads=2)
+
+
+if __name__ == '__main__':
+    main()

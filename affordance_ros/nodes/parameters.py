@@ -1,0 +1,101 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters of every node: a frozen dataclass whose fields say what they mean, declared in one loop.
+
+A field's metadata: `doc` (with the unit), `low` and `high` (range), `live` (may change while the node runs).
+A field `model_name` is the ROS parameter `model.name`.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+
+Parameters = TypeVar('Parameters')
+
+
+def setting(default: Any, doc: str, *, low: float | None = None, high: float | None = None, live: bool = False) -> Any:
+    """Return a dataclass field that is a ROS parameter."""
+    return field(default=default, metadata={'doc': doc, 'low': low, 'high': high, 'live': live})
+
+
+def ros_name(name: str) -> str:
+    """Return 'model.name' for 'model_name': the first word is the group, where there is a group."""
+    group, _, rest = name.partition('_')
+    return f'{group}.{rest}' if group in ('model', 'input', 'run', 'tf', 'scene', 'depth') and rest else name
+
+
+def declare(node: Node, kind: type[Parameters]) -> Parameters:
+    """Declare every field of a dataclass as a parameter and return the values that the user gave."""
+    values = {}
+    for entry in fields(kind):  # type: ignore[arg-type]
+        descriptor = ParameterDescriptor(description=entry.metadata['doc'], read_only=not entry.metadata['live'])
+        low, high = entry.metadata['low'], entry.metadata['high']
+        if low is not None and isinstance(entry.default, float):
+            descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)]
+        elif low is not None:
+            descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
+        values[entry.name] = node.declare_parameter(ros_name(entry.name), entry.default, descriptor).value
+    return kind(**values)
+
+
+@dataclass(frozen=True)
+class AffordanceParameters:
+    """Parameters of affordance_node."""
+
+    autostart: bool = setting(True, 'configure and activate without a lifecycle manager')
+    model_name: str = setting('robopoint', 'model to load; see ~/list_models')
+    model_checkpoint: str = setting('pocket', "folder of the checkpoint, or 'pocket' for the small one in this package")
+    model_device: str = setting('cpu', "'cpu', 'cuda', 'cuda:1', ...")
+    model_dtype: str = setting('float32', "'float32', 'float16' or 'bfloat16'")
+    model_options: str = setting('{}', 'further options of the model as JSON, for example {"clip": "/data/clip"}')
+    model_threads: int = setting(2, 'CPU threads of the model', low=1, high=256)
+    model_python: str = setting('', 'Python of the model process, empty: the one of this node')
+    model_load_timeout_s: float = setting(600.0, 'seconds that loading may take', low=1.0, high=7200.0)
+    input_need_depth: bool = setting(True, 'wait for a depth image with every colour image')
+    input_slop_s: float = setting(0.02, 'largest difference between the stamps of colour and depth, seconds', low=0.0, high=1.0)
+    input_max_age_s: float = setting(2.0, 'an older image is refused, seconds', low=0.05, high=600.0)
+    input_depth_scale: float = setting(0.0, 'metres per depth unit, 0: what the encoding means', low=0.0, high=1.0)
+    run_timeout_s: float = setting(30.0, 'time for one request, seconds', low=0.1, high=3600.0)
+    run_wait_image_s: float = setting(5.0, 'how long a request waits for an image, seconds', low=0.0, high=600.0)
+    run_max_pending: int = setting(1, 'requests that may wait behind the one that runs; more are refused as BUSY', low=0, high=2)
+    run_max_rate: float = setting(1.0, 'answers per second in continuous mode', low=0.01, high=60.0)
+    tf_target_frame: str = setting('', 'frame in which the camera pose is frozen, empty: none')
+    tf_timeout_s: float = setting(0.2, 'how long to wait for the pose of the image, seconds', low=0.0, high=5.0)
+
+
+@dataclass(frozen=True)
+class TargetParameters:
+    """Parameters of target_node."""
+
+    autostart: bool = setting(True, 'configure and activate without a lifecycle manager')
+    source: str = setting('affordance_node', 'name of the affordance_node whose answers are lifted, relative')
+    gripper: str = setting('generic', 'gripper preset: generic, panda, robotiq_2f_85, robotiq_2f_140')
+    depth_noise: str = setting('generic', 'noise preset of the depth camera: generic, realsense_d435, zed, ...')
+    run_timeout_s: float = setting(30.0, 'time for one request, seconds', low=0.1, high=3600.0)
+    window_m: float = setting(0.008, 'radius of the window about a point, metres', low=0.001, high=0.05)
+    min_score: float = setting(0.05, 'targets below are refused as LOW_SCORE', low=0.0, high=1.0)
+
+
+@dataclass(frozen=True)
+class OverlayParameters:
+    """Parameters of overlay_node."""
+
+    autostart: bool = setting(True, 'configure and activate without a lifecycle manager')
+    source: str = setting('affordance_node', 'name of the affordance_node, relative')
+    targets: str = setting('target_node', 'name of the target_node, relative')
+
+
+@dataclass(frozen=True)
+class SceneParameters:
+    """Parameters of scene_node."""
+
+    autostart: bool = setting(True, 'configure and activate without a lifecycle manager')
+    scene_seed: int = setting(3, 'which scene', low=0, high=2_000_000_000)
+    scene_preset: str = setting('vga', "camera: 'vga' 640x480 or 'hd' 1280x720")
+    scene_must_have: str = setting('', "an object that has to be there, as 'red mug'")
+    scene_rate: float = setting(10.0, 'images per second', low=0.1, high=60.0)
+    scene_noise: bool = setting(True, 'depth as a stereo camera measures it; false: exact')
+    scene_depth: bool = setting(True, 'publish depth')
+    depth_encoding: str = setting('16UC1', "'16UC1' (millimetres) or '32FC1' (metres)")
