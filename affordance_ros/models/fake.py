@@ -12,7 +12,15 @@ from typing import ClassVar
 import numpy as np
 
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.models.base import LoadOptions, ModelInfo, Progress, ProgressCallback, StopFlag, check_stop, single_frame
+from affordance_ros.models.base import (
+    LoadOptions,
+    ModelInfo,
+    Progress,
+    ProgressCallback,
+    StopFlag,
+    check_stop,
+    single_frame,
+)
 from affordance_ros.results import FloatArray, Frame, Keypoints, Prediction, Query
 
 _NUMBER = r'(-?\d+(?:\.\d+)?)'
@@ -30,7 +38,9 @@ class FakeConfig(LoadOptions):
 
     def __post_init__(self) -> None:
         if self.fail and self.fail not in Code.__members__:
-            raise AffordanceError(Code.BAD_INPUT, f'fail={self.fail!r} is no code; known: {", ".join(Code.__members__)}')
+            raise AffordanceError(
+                Code.BAD_INPUT, f'fail={self.fail!r} is no code; known: {", ".join(Code.__members__)}'
+            )
 
 
 class Fake:

@@ -99,5 +99,7 @@ def _checkpoint_path(entry: ModelEntry, checkpoint: str | Path | None) -> str | 
     if entry.pocket is None:
         if entry.name == 'fake':
             return None
-        raise AffordanceError(Code.MISSING_WEIGHTS, f'{entry.name} has no pocket checkpoint; get one: {entry.get_checkpoint}')
+        raise AffordanceError(
+            Code.MISSING_WEIGHTS, f'{entry.name} has no pocket checkpoint; get one: {entry.get_checkpoint}'
+        )
     return str(entry.pocket)

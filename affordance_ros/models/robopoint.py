@@ -17,7 +17,15 @@ import numpy.typing as npt
 import torch
 
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.models.base import LoadOptions, ModelInfo, Progress, ProgressCallback, StopFlag, check_stop, single_frame
+from affordance_ros.models.base import (
+    LoadOptions,
+    ModelInfo,
+    Progress,
+    ProgressCallback,
+    StopFlag,
+    check_stop,
+    single_frame,
+)
 from affordance_ros.models.parts.conversation import TEMPLATES
 from affordance_ros.models.parts.decoding import DecodeSettings, decode
 from affordance_ros.models.parts.device import count_memory, torch_device, torch_dtype, torch_errors
@@ -74,7 +82,11 @@ class RoboPointConfig(LoadOptions):
         _known('profile', self.profile, PROFILES)
         _known('template', self.template or 'v1', TEMPLATES)
         _known('framing', self.framing or 'direct', FRAMINGS)
-        if (self.max_new_tokens or 1) < 1 or (self.temperature or 0) < 0 or not 0 < (1 if self.top_p is None else self.top_p) <= 1:
+        if (
+            (self.max_new_tokens or 1) < 1
+            or (self.temperature or 0) < 0
+            or not 0 < (1 if self.top_p is None else self.top_p) <= 1
+        ):
             raise AffordanceError(Code.BAD_INPUT, 'max_new_tokens >= 1, temperature >= 0 and 0 < top_p <= 1 are needed')
 
     def decode_settings(self) -> DecodeSettings:
@@ -169,7 +181,8 @@ class RoboPoint:
         full = len(ids) - 1 + len(features)
         if full > self.network.max_length and self._config.profile == 'robot':
             raise AffordanceError(
-                Code.BAD_INPUT, f'the sentence is too long: {full} tokens with the image, {self.network.max_length} fit; shorten it'
+                Code.BAD_INPUT,
+                f'the sentence is too long: {full} tokens with the image, {self.network.max_length} fit; shorten it',
             )
         return self.network.embed(ids, [features])
 

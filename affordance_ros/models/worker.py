@@ -171,9 +171,12 @@ class ModelWorker:
             yield
         except (EOFError, ConnectionError, BrokenPipeError) as error:
             status = self._end_child()
-            reason = f'signal {-status}{" (out of memory?)" if status == -9 else ""}' if status < 0 else f'status {status}'
+            reason = (
+                f'signal {-status}{" (out of memory?)" if status == -9 else ""}' if status < 0 else f'status {status}'
+            )
             raise AffordanceError(
-                Code.WORKER_DIED, f'the process of model {self.spec.name!r} ended with {reason}; the next request starts it again'
+                Code.WORKER_DIED,
+                f'the process of model {self.spec.name!r} ended with {reason}; the next request starts it again',
             ) from error
 
     def _require_child(self) -> _Child:
@@ -264,7 +267,9 @@ def _launch(spec: WorkerSpec) -> _Child:
         )  # fmt: skip
     except OSError as error:
         os.close(frames), os.close(flag), ours.close()
-        raise AffordanceError(Code.BAD_INPUT, f'the model worker cannot be started with {command[0]!r}: {error}') from error
+        raise AffordanceError(
+            Code.BAD_INPUT, f'the model worker cannot be started with {command[0]!r}: {error}'
+        ) from error
     finally:
         theirs.close()
     return _Child(process, ours, frames, flag)

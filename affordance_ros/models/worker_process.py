@@ -40,7 +40,9 @@ def main(setup: Mapping[str, Any]) -> None:
         pipe.send(('error', _as_affordance_error(error)))
 
 
-def _answer(model: AffordanceModel, setup: Mapping[str, Any], pipe: Connection, request: tuple[Any, ...]) -> tuple[str, Any]:
+def _answer(
+    model: AffordanceModel, setup: Mapping[str, Any], pipe: Connection, request: tuple[Any, ...]
+) -> tuple[str, Any]:
     slots, clip, query = request
     frames = read_frames(setup['frames'], slots)
     sent = [('', 0.0)]

@@ -51,7 +51,9 @@ def test_official_score_of_the_recorded_answer_files(variant):
     folder = PARITY / 'inputs' / 'where2place_mini' / 'masks'
     masks = [np.asarray(Image.open(folder / f'{index:02d}.jpg')) for index in range(len(texts))]
     want = json.loads((PARITY / 'expected' / variant / 'vqa_score.json').read_text())
-    assert official_where2place_score(official_points_or_none(texts), masks).accuracies == pytest.approx(want['accuracy_list'])
+    assert official_where2place_score(official_points_or_none(texts), masks).accuracies == pytest.approx(
+        want['accuracy_list']
+    )
 
 
 def test_our_score_counts_unreadable_answers_as_wrong():

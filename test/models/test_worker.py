@@ -126,7 +126,9 @@ def test_timeout_stops_the_model(slow):
 
 def test_a_second_request_gives_up_while_the_first_runs(slow):
     stop = threading.Event()
-    first = threading.Thread(target=lambda: pytest.raises(AffordanceError, slow.predict, FRAME, QUERY, None, stop.is_set))
+    first = threading.Thread(
+        target=lambda: pytest.raises(AffordanceError, slow.predict, FRAME, QUERY, None, stop.is_set)
+    )
     first.start()
     time.sleep(0.3)
     with pytest.raises(AffordanceError) as caught:

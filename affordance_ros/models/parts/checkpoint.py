@@ -3,6 +3,7 @@
 """Reading checkpoints: single or sharded, safetensors or .bin, one tensor at a time, and never a silent key."""
 
 import json
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ Tensors = Iterable[tuple[str, torch.Tensor]]
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file of a checkpoint."""
     if not path.is_file():
-        raise AffordanceError(Code.MISSING_WEIGHTS, f'{path} is missing; is {path.parent} a complete checkpoint folder?')
+        raise AffordanceError(
+            Code.MISSING_WEIGHTS, f'{path} is missing; is {path.parent} a complete checkpoint folder?'
+        )
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
@@ -42,7 +45,9 @@ def weight_files(folder: Path) -> list[Path]:
             shards = sorted(set(read_json(folder / name)['weight_map'].values()))
             absent = [shard for shard in shards if not (folder / shard).is_file()]
             if absent:
-                raise AffordanceError(Code.MISSING_WEIGHTS, f'{folder} lacks the shards {", ".join(absent)}; download them again')
+                raise AffordanceError(
+                    Code.MISSING_WEIGHTS, f'{folder} lacks the shards {", ".join(absent)}; download them again'
+                )
             return [folder / shard for shard in shards]
     for name in _SINGLE_FILES:
         if (folder / name).is_file():
@@ -60,9 +65,18 @@ def read_tensors(files: Iterable[Path]) -> Iterator[tuple[str, torch.Tensor]]:
                     for key in shard.keys():  # noqa: SIM118  (not a dict)
                         yield key, shard.get_tensor(key)
             else:
-                yield from torch.load(path, map_location='cpu', weights_only=True, mmap=_can_mmap(path)).items()
+                yield from _load_bin(path)
+        except pickle.UnpicklingError as error:
+            raise AffordanceError(Code.BAD_CHECKPOINT, f'{path} holds more than tensors and is not trusted') from error
         except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
             raise AffordanceError(Code.BAD_CHECKPOINT, f'{path} cannot be read: {error}') from error
+
+
+def _load_bin(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    content = torch.load(path, map_location='cpu', weights_only=True, mmap=_can_mmap(path))
+    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+        raise ValueError('it must hold tensors by name')
+    yield from content.items()
 
 
 def _can_mmap(path: Path) -> bool:

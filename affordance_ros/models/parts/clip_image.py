@@ -48,7 +48,9 @@ class ClipPreprocessor:
         if aspect == 'pad':
             image = pad_to_square(image, self.background)
         elif aspect not in (None, '', 'square'):
-            raise AffordanceError(Code.BAD_CHECKPOINT, f"image_aspect_ratio {aspect!r} is not supported, only 'pad' or none")
+            raise AffordanceError(
+                Code.BAD_CHECKPOINT, f"image_aspect_ratio {aspect!r} is not supported, only 'pad' or none"
+            )
         if self.resize is not None:
             image = self._resized(image, self.resize)
         if self.crop is not None:

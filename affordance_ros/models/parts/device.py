@@ -27,7 +27,8 @@ def torch_device(name: str) -> torch.device:
         raise AffordanceError(Code.BAD_INPUT, f'device {name!r} is unknown; use cpu or cuda') from error
     if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
         raise AffordanceError(
-            Code.BAD_INPUT, f'device {name!r} is not there ({torch.cuda.device_count()} CUDA devices, torch {torch.__version__}); use cpu'
+            Code.BAD_INPUT,
+            f'device {name!r} is not there ({torch.cuda.device_count()} CUDA devices, torch {torch.__version__}); use cpu',
         )
     return device
 

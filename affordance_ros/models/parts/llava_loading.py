@@ -85,7 +85,9 @@ def _check_config(config: Mapping[str, Any], folder: Path) -> None:
     if config.get('mm_patch_merge_type', 'flat') != 'flat':
         raise AffordanceError(Code.BAD_CHECKPOINT, f'{folder}/config.json: mm_patch_merge_type must be flat')
     if config.get('mm_vision_select_feature', 'patch') not in ('patch', 'cls_patch'):
-        raise AffordanceError(Code.BAD_CHECKPOINT, f'{folder}/config.json: mm_vision_select_feature must be patch or cls_patch')
+        raise AffordanceError(
+            Code.BAD_CHECKPOINT, f'{folder}/config.json: mm_vision_select_feature must be patch or cls_patch'
+        )
 
 
 def _llama_only(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,7 +105,9 @@ def build_projector(config: Mapping[str, Any], vision_size: int, llm_size: int) 
         return torch.nn.Linear(vision_size, llm_size)
     match = re.fullmatch(r'mlp(\d+)x_gelu', kind)
     if match is None:
-        raise AffordanceError(Code.BAD_CHECKPOINT, f'mm_projector_type {kind!r} is not supported, only linear and mlp<N>x_gelu')
+        raise AffordanceError(
+            Code.BAD_CHECKPOINT, f'mm_projector_type {kind!r} is not supported, only linear and mlp<N>x_gelu'
+        )
     layers: list[torch.nn.Module] = [torch.nn.Linear(vision_size, llm_size)]
     for _ in range(1, int(match[1])):
         layers += [torch.nn.GELU(), torch.nn.Linear(llm_size, llm_size)]
@@ -170,7 +174,9 @@ def load_weights(parts: tuple[Any, torch.nn.Module, Any], source: LlavaSource) -
             f'{source.checkpoint} holds no vision tower; give clip= the folder of openai/clip-vit-large-patch14-336',
         )
     tied = bool(llm.config.tie_word_embeddings)
-    loaders['llm'].finish(str(source.base or source.checkpoint), may_miss=lambda name: tied and name == 'lm_head.weight')
+    loaders['llm'].finish(
+        str(source.base or source.checkpoint), may_miss=lambda name: tied and name == 'lm_head.weight'
+    )
     loaders['projector'].finish(f'the projector (mm_projector) of {source.checkpoint}')
     clip_source = str(clip_folder) if separate else f'the copy in {source.checkpoint}'
     loaders['vision'].finish(f'the CLIP tower from {clip_source}', may_miss=lambda name: 'post_layernorm' in name)
@@ -222,7 +228,9 @@ def _fill_unused(vision: Any, device: torch.device) -> None:
 def _load_non_lora(folder: Path, loader: StrictLoader) -> None:
     file = folder / 'non_lora_trainables.bin'
     if not file.is_file():
-        raise AffordanceError(Code.MISSING_WEIGHTS, f'{file} is missing: it holds the projector of this LoRA checkpoint')
+        raise AffordanceError(
+            Code.MISSING_WEIGHTS, f'{file} is missing: it holds the projector of this LoRA checkpoint'
+        )
     for key, tensor in read_tensors([file]):
         name = key.removeprefix('base_model.').removeprefix('model.')
         loader.put(key, name.removeprefix(_PROJECTOR) if name.startswith(_PROJECTOR) else key, tensor)

@@ -12,7 +12,13 @@ from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.parts.checkpoint import read_json, read_tensors
 
 _PREFIX = 'base_model.model.'
-_REFUSED = {'use_dora': False, 'bias': 'none', 'fan_in_fan_out': False, 'modules_to_save': None, 'layer_replication': None}
+_REFUSED = {
+    'use_dora': False,
+    'bias': 'none',
+    'fan_in_fan_out': False,
+    'modules_to_save': None,
+    'layer_replication': None,
+}
 
 
 def merge_lora(model: torch.nn.Module, folder: Path) -> int:
@@ -23,15 +29,22 @@ def merge_lora(model: torch.nn.Module, folder: Path) -> int:
     """
     config = read_json(folder / 'adapter_config.json')
     _check_config(config, folder)
-    file = next((folder / name for name in ('adapter_model.safetensors', 'adapter_model.bin') if (folder / name).is_file()), None)
+    file = next(
+        (folder / name for name in ('adapter_model.safetensors', 'adapter_model.bin') if (folder / name).is_file()),
+        None,
+    )
     if file is None:
-        raise AffordanceError(Code.MISSING_WEIGHTS, f'{folder} has adapter_config.json but no adapter_model.safetensors or .bin')
+        raise AffordanceError(
+            Code.MISSING_WEIGHTS, f'{folder} has adapter_config.json but no adapter_model.safetensors or .bin'
+        )
     halves = _halves(file)
     modules = dict(model.named_modules())
     wanted = {name for name in modules if _is_target(name, config['target_modules'])}
     if set(halves) != wanted:
         missing, unexpected = sorted(wanted - set(halves)), sorted(set(halves) - wanted)
-        raise AffordanceError(Code.BAD_CHECKPOINT, f'{file} does not fit the base; missing {missing[:5]}, unexpected {unexpected[:5]}')
+        raise AffordanceError(
+            Code.BAD_CHECKPOINT, f'{file} does not fit the base; missing {missing[:5]}, unexpected {unexpected[:5]}'
+        )
     if not any(bool(half['B'].any()) for half in halves.values()):
         raise AffordanceError(Code.BAD_CHECKPOINT, f'every lora_B in {file} is zero: the adapter was never trained')
     for name, half in halves.items():
@@ -42,7 +55,9 @@ def merge_lora(model: torch.nn.Module, folder: Path) -> int:
 def _check_config(config: dict[str, Any], folder: Path) -> None:
     for key, allowed in _REFUSED.items():
         if config.get(key, allowed) != allowed:
-            raise AffordanceError(Code.BAD_CHECKPOINT, f'{folder}: {key}={config[key]!r} of the adapter is not supported')
+            raise AffordanceError(
+                Code.BAD_CHECKPOINT, f'{folder}: {key}={config[key]!r} of the adapter is not supported'
+            )
     if config.get('rank_pattern') or config.get('alpha_pattern'):
         raise AffordanceError(Code.BAD_CHECKPOINT, f'{folder}: rank_pattern and alpha_pattern are not supported')
 
@@ -69,7 +84,8 @@ def _merge_one(name: str, weight: torch.Tensor, half: dict[str, torch.Tensor], c
     a, b = (half[which].to(weight.device, torch.float32) for which in 'AB')
     if a.shape[0] != config['r'] or (b.shape[0], a.shape[1]) != tuple(weight.shape) or b.shape[1] != a.shape[0]:
         raise AffordanceError(
-            Code.BAD_CHECKPOINT, f'adapter of {name}: A {tuple(a.shape)}, B {tuple(b.shape)} do not fit {tuple(weight.shape)}'
+            Code.BAD_CHECKPOINT,
+            f'adapter of {name}: A {tuple(a.shape)}, B {tuple(b.shape)} do not fit {tuple(weight.shape)}',
         )
     scaling = config['lora_alpha'] / (math.sqrt(config['r']) if config.get('use_rslora') else config['r'])
     weight.add_((b @ a) * scaling)

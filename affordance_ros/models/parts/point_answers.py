@@ -49,7 +49,7 @@ class _Reading:
 def parse_points(text: str, width: int, height: int) -> PointAnswer:
     """Read tuples of two (point) or four numbers (box x0, y0, x1, y1) from the text of a model.
 
-    Coordinates up to 1 are relative to the image, others are pixels. A coordinate at most 2 % outside is pulled to
+    Coordinates up to 1 are relative to the image, whole numbers above are pixels. A coordinate at most 2 % outside is pulled to
     the border; anything farther out is dropped.
 
     Raises:
@@ -84,7 +84,7 @@ def _read_group(group: str, reading: _Reading) -> None:
     if len(words) not in (2, 4):
         reading.note(f'tuple of {len(words)} number{"s" if len(words) > 1 else ""} ignored')
         return
-    values = _to_pixels([float(word) for word in words], words, reading)
+    values = _to_pixels([float(word) for word in words], reading)
     if values is None:
         return
     if len(values) == 4 and not (values[2] > values[0] and values[3] > values[1]):
@@ -97,14 +97,14 @@ def _read_group(group: str, reading: _Reading) -> None:
     found.append(values)
 
 
-def _to_pixels(values: list[float], words: list[str], reading: _Reading) -> tuple[float, ...] | None:
+def _to_pixels(values: list[float], reading: _Reading) -> tuple[float, ...] | None:
     """Return the pixels of x, y (x, y), or None, with a note, when they lie outside the image."""
     if not all(math.isfinite(value) for value in values):
         reading.note('tuple with nan or inf dropped')
         return None
     relative = all(abs(value) <= 1 + _SLACK for value in values)
-    if not relative and any('.' in word and 0 < abs(value) < 1 for value, word in zip(values, words, strict=True)):
-        reading.note('tuple outside the image dropped')  # neither relative nor pixels
+    if not relative and not all(value.is_integer() for value in values):
+        reading.note('tuple outside the image dropped')  # a fraction means a relative coordinate
         return None
     sizes = [(reading.width, reading.height)[index % 2] for index in range(len(values))]
     pixels = [value * size for value, size in zip(values, sizes, strict=True)] if relative else values
@@ -126,6 +126,4 @@ def keep_inside(answer: PointAnswer, mapping: Mapping2D, width: int, height: int
     real = (corners[:, 2:] > corners[:, :2]).all(axis=1)
     dropped = int((~inside).sum() + (~real).sum())
     notes = (f'{dropped} answer(s) in the border of the framing dropped',) if dropped else ()
-    return PointAnswer(
-        Keypoints(np.clip(points[inside], 0, limit - 1)), Boxes(corners[real]), answer.repairs + notes
-    )
+    return PointAnswer(Keypoints(np.clip(points[inside], 0, limit - 1)), Boxes(corners[real]), answer.repairs + notes)

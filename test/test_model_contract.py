@@ -1,0 +1,114 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What every registered model must keep (models/base.py). A new model gets one line in LOADED."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.models import ModelInfo, list_models, load_model
+from affordance_ros.models.base import STAGES
+from affordance_ros.results import Frame, Prediction, Query
+
+PARITY = Path(__file__).parent / 'data' / 'parity'
+_ROBOPOINT = PARITY / 'robopoint' / 'checkpoint'
+LOADED = {
+    'fake': {},
+    'robopoint': {
+        'checkpoint': str(_ROBOPOINT / 'robopoint-v1-vicuna-v1.5-tiny'),
+        'clip': str(_ROBOPOINT / 'clip-vit-tiny-patch14'),
+        'max_new_tokens': 96,
+    },
+}
+QUESTION = 'Find a few spots within the vacant area to the right of the red mug.'
+NAMES = [entry.name for entry in list_models()]
+
+
+@pytest.fixture(scope='module', params=NAMES)
+def model(request):
+    pytest.importorskip('torch')
+    return load_model(request.param, **LOADED[request.param])
+
+
+@pytest.fixture(scope='module')
+def frame():
+    from PIL import Image
+
+    path = PARITY / 'robopoint' / 'inputs' / 'images' / 'counter_640x480.png'
+    rgb = np.array(Image.open(path).convert('RGB'))
+    return Frame(rgb, np.ones(rgb.shape[:2], np.float32))
+
+
+def test_every_model_is_covered():
+    assert set(LOADED) == set(NAMES)
+
+
+def test_declares_the_outputs_of_the_registry(model):
+    entry = next(entry for entry in list_models() if entry.name == model.describe().name)
+    assert model.outputs == entry.outputs
+
+
+def test_gives_the_declared_outputs_inside_the_image(model, frame):
+    prediction = model.predict(frame, Query(QUESTION))
+    assert isinstance(prediction, Prediction) and prediction.model == model.describe().name
+    for name in model.outputs:
+        assert getattr(prediction, name) not in (None, '')
+    points = prediction.keypoints.points
+    assert len(points) and (points >= 0).all() and (points <= (frame.width - 1, frame.height - 1)).all()
+    assert prediction.seconds['total'] >= 0
+
+
+def test_answers_are_deterministic(model, frame):
+    first, second = (model.predict(frame, Query(QUESTION)) for _ in range(2))
+    assert first.text == second.text and np.array_equal(first.keypoints.points, second.keypoints.points)
+
+
+def test_takes_a_clip_and_refuses_an_empty_one(model, frame):
+    assert len(model.predict([frame, frame], Query(QUESTION)).keypoints)
+    with pytest.raises(AffordanceError) as caught:
+        model.predict([], Query(QUESTION))
+    assert caught.value.code == Code.NO_IMAGE
+
+
+def test_honours_stop_at_once(model, frame):
+    with pytest.raises(AffordanceError) as caught:
+        model.predict(frame, Query(QUESTION), stop=lambda: True)
+    assert caught.value.code == Code.CANCELED
+
+
+def test_honours_stop_while_it_writes(model, frame):
+    steps = []
+    with pytest.raises(AffordanceError) as caught:
+        model.predict(
+            frame, Query(QUESTION), progress=steps.append, stop=lambda: any(s.stage == 'generate' for s in steps)
+        )
+    assert caught.value.code == Code.CANCELED
+    assert sum(step.stage == 'generate' for step in steps) == 1
+
+
+def test_reports_progress_in_order(model, frame):
+    steps = []
+    prediction = model.predict(frame, Query(QUESTION), progress=steps.append)
+    assert [STAGES.index(step.stage) for step in steps] == sorted(STAGES.index(step.stage) for step in steps)
+    assert all(0 <= step.fraction <= 1 for step in steps) and steps[-1].text == prediction.text
+
+
+def test_leaves_the_frame_as_it_was(model, frame):
+    rgb, depth = frame.rgb.copy(), frame.depth.copy()
+    model.predict(frame, Query(QUESTION))
+    assert np.array_equal(frame.rgb, rgb) and np.array_equal(frame.depth, depth)
+
+
+def test_refuses_an_empty_query(model, frame):
+    with pytest.raises(ValueError, match='query'):
+        model.predict(frame, Query('   '))
+
+
+def test_describes_itself(model):
+    info = model.describe()
+    assert isinstance(info, ModelInfo) and info.name in NAMES
+    for text in (info.dtype, info.device, info.code_licence, info.weights_licence, info.repository):
+        assert text
+    assert info.parameters >= 0 and info.memory_bytes >= 0 and info.checked and info.unchecked
