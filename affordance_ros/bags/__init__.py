@@ -1,0 +1,18 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""rosbag2 folders (MCAP and sqlite3) to frames and back, without ROS."""
+
+from affordance_ros.bags.reader import BagTopics, read_answers, read_frames
+from affordance_ros.bags.types import interface_folder, typestore
+from affordance_ros.bags.writer import BagWriter, Recorded, WriterSettings
+
+__all__ = [
+    'BagTopics',
+    'BagWriter',
+    'Recorded',
+    'WriterSettings',
+    'interface_folder',
+    'read_answers',
+    'read_frames',
+    'typestore',
+]
