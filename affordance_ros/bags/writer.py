@@ -36,9 +36,7 @@ class WriterSettings:
 
     def __post_init__(self) -> None:
         if self.storage not in STORAGES:
-            raise AffordanceError(
-                Code.BAD_INPUT, f'unknown bag storage {self.storage!r}; there are: {", ".join(STORAGES)}'
-            )
+            raise AffordanceError(Code.BAD_INPUT, f'unknown bag storage {self.storage!r}; use {" or ".join(STORAGES)}')
         if self.depth_encoding not in ('16UC1', '32FC1'):
             raise AffordanceError(Code.BAD_ENCODING, f'depth is written as 16UC1 or 32FC1, got {self.depth_encoding!r}')
 
