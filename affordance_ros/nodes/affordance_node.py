@@ -39,7 +39,7 @@ class AffordanceNode(SuiteNode):
         self.worker: ModelWorker | None = None
         self.prompt, self.enabled = '', True
         self._running, self._pending, self._count_lock, self._last_number = threading.Lock(), 0, threading.Lock(), 0
-        self._subscriptions: list[Any] = []
+        self._camera: list[Any] = []
         self.answers = self.create_publisher(msg.AffordanceArray, '~/affordances', RESULT)
         self.evidence = self.create_publisher(msg.Evidence, '~/evidence', RESULT)
         group = ReentrantCallbackGroup()
@@ -68,13 +68,13 @@ class AffordanceNode(SuiteNode):
         """Subscribe to the camera."""
         store, group = self.source, ReentrantCallbackGroup()
         for kind, topic, take in ((Image, 'image', store.image), (Image, 'depth/image', store.depth), (CameraInfo, 'camera_info', store.info)):
-            self._subscriptions.append(self.create_subscription(kind, topic, take, SENSOR, callback_group=group))
-        self._subscriptions.append(self.create_subscription(String, 'prompt', lambda m: setattr(self, 'prompt', m.data.strip()), 10))
+            self._camera.append(self.create_subscription(kind, topic, take, SENSOR, callback_group=group))
+        self._camera.append(self.create_subscription(String, 'prompt', lambda m: setattr(self, 'prompt', m.data.strip()), 10))
 
     def deactivate(self) -> None:
         """Take no more images; the weights stay."""
-        while self._subscriptions:
-            self.destroy_subscription(self._subscriptions.pop())
+        while self._camera:
+            self.destroy_subscription(self._camera.pop())
         self.source.store.clear()
 
     def stop(self) -> None:
