@@ -52,17 +52,21 @@ def test_declares_the_outputs_of_the_registry(model):
 
 def test_gives_the_declared_outputs_inside_the_image(model, frame):
     prediction = model.predict(frame, Query(QUESTION))
-    assert isinstance(prediction, Prediction) and prediction.model == model.describe().name
+    assert isinstance(prediction, Prediction)
+    assert prediction.model == model.describe().name
     for name in model.outputs:
         assert getattr(prediction, name) not in (None, '')
     points = prediction.keypoints.points
-    assert len(points) and (points >= 0).all() and (points <= (frame.width - 1, frame.height - 1)).all()
+    assert len(points)
+    assert (points >= 0).all()
+    assert (points <= (frame.width - 1, frame.height - 1)).all()
     assert prediction.seconds['total'] >= 0
 
 
 def test_answers_are_deterministic(model, frame):
     first, second = (model.predict(frame, Query(QUESTION)) for _ in range(2))
-    assert first.text == second.text and np.array_equal(first.keypoints.points, second.keypoints.points)
+    assert first.text == second.text
+    assert np.array_equal(first.keypoints.points, second.keypoints.points)
 
 
 def test_takes_a_clip_and_refuses_an_empty_one(model, frame):
@@ -92,13 +96,15 @@ def test_reports_progress_in_order(model, frame):
     steps = []
     prediction = model.predict(frame, Query(QUESTION), progress=steps.append)
     assert [STAGES.index(step.stage) for step in steps] == sorted(STAGES.index(step.stage) for step in steps)
-    assert all(0 <= step.fraction <= 1 for step in steps) and steps[-1].text == prediction.text
+    assert all(0 <= step.fraction <= 1 for step in steps)
+    assert steps[-1].text == prediction.text
 
 
 def test_leaves_the_frame_as_it_was(model, frame):
     rgb, depth = frame.rgb.copy(), frame.depth.copy()
     model.predict(frame, Query(QUESTION))
-    assert np.array_equal(frame.rgb, rgb) and np.array_equal(frame.depth, depth)
+    assert np.array_equal(frame.rgb, rgb)
+    assert np.array_equal(frame.depth, depth)
 
 
 def test_refuses_an_empty_query(model, frame):
@@ -108,7 +114,11 @@ def test_refuses_an_empty_query(model, frame):
 
 def test_describes_itself(model):
     info = model.describe()
-    assert isinstance(info, ModelInfo) and info.name in NAMES
+    assert isinstance(info, ModelInfo)
+    assert info.name in NAMES
     for text in (info.dtype, info.device, info.code_licence, info.weights_licence, info.repository):
         assert text
-    assert info.parameters >= 0 and info.memory_bytes >= 0 and info.checked and info.unchecked
+    assert info.parameters >= 0
+    assert info.memory_bytes >= 0
+    assert info.checked
+    assert info.unchecked

@@ -14,7 +14,7 @@ from affordance_ros.results import Keypoints
 
 @dataclass(frozen=True)
 class PointScore:
-    """accuracies: share of the points of each question inside its mask. unreadable: answers without a readable point list."""
+    """accuracies: share of the points of each question in its mask. unreadable: how many answers could not be read."""
 
     accuracies: tuple[float, ...]
     unreadable: int

@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What every affordance model promises: load in the constructor, answer in `predict`, tell about itself in `describe`."""
+"""What every affordance model promises: load in the constructor, answer in `predict`, tell what it is in `describe`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

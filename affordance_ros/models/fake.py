@@ -44,7 +44,7 @@ class FakeConfig(LoadOptions):
 
 
 class Fake:
-    """Points at every 'at U,V' of the sentence, or at the centre of the image; 'nothing' in the sentence: at nothing."""
+    """Points at every 'at U,V' of the sentence, else at the centre of the image; 'nothing' in the sentence: nowhere."""
 
     Config: ClassVar[type[FakeConfig]] = FakeConfig
     outputs = frozenset({'keypoints', 'text'})

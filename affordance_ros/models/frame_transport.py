@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from affordance_ros.results import Frame
 
@@ -66,11 +67,11 @@ def read_frames(fd: int, slots: Sequence[FrameSlot]) -> list[Frame]:
     return frames
 
 
-def _copy(memory: mmap.mmap, offset: int, array: np.ndarray) -> int:  # type: ignore[type-arg]
+def _copy(memory: mmap.mmap, offset: int, array: npt.NDArray[Any]) -> int:
     memory[offset : offset + array.nbytes] = np.ascontiguousarray(array).tobytes()
     return offset + array.nbytes
 
 
-def _load(memory: mmap.mmap, offset: int, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:  # type: ignore[type-arg]
+def _load(memory: mmap.mmap, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     size = int(np.prod(shape)) * dtype.itemsize
     return np.frombuffer(memory[offset : offset + size], dtype).reshape(shape)

@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which models exist, by name. A model is imported only when it is loaded, so a listing needs neither torch nor weights."""
+"""Which models exist, by name. A model is imported when it is loaded: a listing needs neither torch nor weights."""
 
 import dataclasses
 import difflib
@@ -38,7 +38,7 @@ _ENTRIES = (
         target='affordance_ros.models.robopoint:RoboPoint',
         summary='keypoints for an instruction: where to grasp, place or go (RoboPoint, 7B and 13B)',
         outputs=frozenset({'keypoints', 'boxes', 'text'}),
-        get_checkpoint='Hugging Face wentao-yuan/robopoint-v1-vicuna-v1.5-13b and five more, see docs/models/robopoint.md',
+        get_checkpoint='Hugging Face: wentao-yuan/robopoint-v1-vicuna-v1.5-13b and more (docs/models/robopoint.md)',
     ),
     ModelEntry(
         name='fake',

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """RoboPoint (arXiv 2406.10721): points for an instruction, from one image. LLaVA-1.5 layout, 7B and 13B.
 
-Reads the official releases as they are: full checkpoints and unmerged LoRA, Vicuna and LLaMA-2. See docs/models/robopoint.md.
+Reads the official releases as they are: full checkpoints and unmerged LoRA, Vicuna and LLaMA-2.
 """
 
 import hashlib
@@ -215,8 +215,8 @@ class RoboPoint:
             weights_licence='Apache-2.0; the base models keep the LLaMA 2 licence',
             repository='https://github.com/wentaoyuan/RoboPoint',
             checkpoint=str(self._config.checkpoint),
-            checked=('pixels, features, logits, greedy answers, parser and metric against the official code on tiny weights',),
-            unchecked=('the accuracy of the 7B and 13B weights', 'sampled answers (temperature above 0)', 'GPU roundings'),
+            checked=('pixels, features, logits, greedy answers and parsers equal the official code on tiny weights',),
+            unchecked=('accuracy of the 7B and 13B weights', 'sampled answers (temperature above 0)', 'GPU roundings'),
             settings={
                 'profile': self._config.profile, 'template': self._template.name, 'framing': self._framing,
                 'clip': self.network.clip_source,
@@ -236,7 +236,7 @@ def _source(config: RoboPointConfig) -> LlavaSource:
     if config.checkpoint is None:
         raise AffordanceError(
             Code.MISSING_WEIGHTS,
-            'robopoint needs checkpoint=: the folder of a release such as wentao-yuan/robopoint-v1-vicuna-v1.5-13b, or pocket',
+            'robopoint needs checkpoint=: the folder of a release (docs/models/robopoint.md lists them), or pocket',
         )
     folder = Path(config.checkpoint)
     if not (folder / 'config.json').is_file():

@@ -72,7 +72,7 @@ def official_parse_points(text: str, width: int = 640, height: int = 480) -> npt
         else:
             x0, y0, x1, y1 = values
             inside = np.zeros((height, width), dtype=bool)
-            inside[y0:y1, x0:x1] = True  # type: ignore[misc]
+            inside[y0:y1, x0:x1] = True
             rows, columns = np.where(inside)
             points.extend(np.stack([columns, rows], axis=1))
     return np.array(points)
@@ -82,7 +82,8 @@ def official_demo_points(
     text: str, original_from_demo: npt.NDArray[np.float64], size: tuple[int, int] = (640, 480)
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Return (points, boxes) in pixels of the uploaded image; scaled only where the first number is a float <= 1."""
-    points, boxes = [], []
+    points: list[list[float]] = []
+    boxes: list[list[float]] = []
     for values in official_tuples(text):
         if len(values) not in (2, 4):
             continue

@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A model in its own process: the caller stays responsive, a crash costs one answer, memory goes back when it closes."""
+"""A model in its own process: the caller stays responsive and a crash costs one answer, not the node."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ _BOOT = (
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """What `load_model` needs. python_executable: another Python for the child. options: of the model, and `threads` (2)."""
+    """What `load_model` needs. options: of the model, and `threads` (2). python_executable: another Python."""
 
     name: str
     checkpoint: str | None = None
@@ -257,7 +257,8 @@ def _launch(spec: WorkerSpec) -> _Child:
     setup = {
         'root': _ROOT, 'path': None if spec.python_executable else [path for path in sys.path if path] + [_ROOT],
         'pipe': theirs.fileno(), 'frames': frames, 'flag': flag, 'parent': os.getpid(), 'threads': threads,
-        'load': {'name': spec.name, 'checkpoint': spec.checkpoint, 'device': spec.device, 'dtype': spec.dtype, **options},
+        'load': options
+        | {'name': spec.name, 'checkpoint': spec.checkpoint, 'device': spec.device, 'dtype': spec.dtype},
     }  # fmt: skip
     command = [spec.python_executable or sys.executable, '-c', _BOOT, json.dumps(setup)]
     try:
@@ -266,7 +267,9 @@ def _launch(spec: WorkerSpec) -> _Child:
             env={**os.environ, 'OMP_NUM_THREADS': str(threads)},
         )  # fmt: skip
     except OSError as error:
-        os.close(frames), os.close(flag), ours.close()
+        os.close(frames)
+        os.close(flag)
+        ours.close()
         raise AffordanceError(
             Code.BAD_INPUT, f'the model worker cannot be started with {command[0]!r}: {error}'
         ) from error

@@ -62,8 +62,10 @@ def test_our_score_counts_unreadable_answers_as_wrong():
     hit = Keypoints([[3.2, 1.9], [9, 9]])
     assert point_accuracy(hit, mask) == 0.5
     score = where2place_score([hit, None, Keypoints(np.zeros((0, 2)))], [mask] * 3)
-    assert score.accuracies == (0.5, 0.0, 0.0) and score.unreadable == 1
-    assert score.mean == pytest.approx(0.5 / 3) and score.mean_points == 1.0
+    assert score.accuracies == (0.5, 0.0, 0.0)
+    assert score.unreadable == 1
+    assert score.mean == pytest.approx(0.5 / 3)
+    assert score.mean_points == 1.0
 
 
 def test_points_outside_the_mask_are_wrong_not_wrapped():

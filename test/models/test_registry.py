@@ -25,7 +25,10 @@ def test_listing_needs_neither_torch_nor_transformers():
 
 def test_entries_are_complete():
     for entry in list_models():
-        assert entry.summary and entry.outputs and entry.get_checkpoint and ':' in entry.target
+        assert entry.summary
+        assert entry.outputs
+        assert entry.get_checkpoint
+        assert ':' in entry.target
     assert {'robopoint', 'fake'} <= {entry.name for entry in list_models()}
 
 

@@ -58,7 +58,8 @@ def edit_config(tiny, tmp_path, **changes):
 def test_projectors_and_dtypes(tmp_path, projector, dtype):
     model = load_model('robopoint', str(build(tmp_path, Tiny(projector=projector))), dtype=dtype, max_new_tokens=4)
     features = model.network.image_features(model.network.pixels(FRAME.rgb))
-    assert features.shape == (4, 16) and features.dtype == getattr(torch, dtype)
+    assert features.shape == (4, 16)
+    assert features.dtype == getattr(torch, dtype)
     assert {p.dtype for p in model.network.vision.parameters()} == {torch.float32}
     assert model.network.llm.model.rotary_emb.inv_freq.dtype == torch.float32
     assert all(not p.requires_grad for part in model.network.parts for p in part.parameters())
@@ -147,12 +148,14 @@ def test_configs_that_we_cannot_honour_are_refused(tiny, tmp_path, changes, word
 
 def test_select_layer_feature_and_aspect_are_read(tiny, tmp_path):
     plain = load_model('robopoint', str(tiny)).network
-    other = load_model('robopoint', edit_config(tiny, tmp_path, mm_vision_select_layer=-1, mm_vision_select_feature='cls_patch',
-                                                image_aspect_ratio=None)).network  # fmt: skip
+    changes = {'mm_vision_select_layer': -1, 'mm_vision_select_feature': 'cls_patch', 'image_aspect_ratio': None}
+    other = load_model('robopoint', edit_config(tiny, tmp_path, **changes)).network
     pixels = plain.pixels(FRAME.rgb)
-    assert plain.clip_features(pixels).shape == (4, 8) and other.clip_features(pixels).shape == (5, 8)
+    assert plain.clip_features(pixels).shape == (4, 8)
+    assert other.clip_features(pixels).shape == (5, 8)
     assert not torch.equal(other.clip_features(pixels)[1:], plain.clip_features(pixels))
-    assert other.pixels(FRAME.rgb).shape == pixels.shape and not np.array_equal(other.pixels(FRAME.rgb), pixels)
+    assert other.pixels(FRAME.rgb).shape == pixels.shape
+    assert not np.array_equal(other.pixels(FRAME.rgb), pixels)
 
 
 def test_what_is_missing_is_told(tiny, tmp_path):
@@ -217,7 +220,8 @@ def _half(adapter):
 
 
 @pytest.mark.parametrize(
-    'options', [{'dtype': 'int8'}, {'device': 'tpu9'}, {'profile': 'x'}, {'template': 'x'}, {'framing': 'x'}, {'top_p': 0.0},
+    'options',
+    [{'dtype': 'int8'}, {'device': 'tpu9'}, {'profile': 'x'}, {'template': 'x'}, {'framing': 'x'}, {'top_p': 0.0},
                 {'max_new_tokens': -1}, {'temperature': -1.0}, {'clipp': 'x'}],
 )  # fmt: skip
 def test_bad_options_are_refused(tiny, options):
@@ -228,7 +232,8 @@ def test_too_long_a_sentence_is_refused_not_cut(tiny):
     model = load_model('robopoint', str(tiny))
     with pytest.raises(AffordanceError) as caught:
         model.predict(FRAME, Query('find the mug ' * 400))
-    assert caught.value.code == Code.BAD_INPUT and 'too long' in caught.value.message
+    assert caught.value.code == Code.BAD_INPUT
+    assert 'too long' in caught.value.message
 
 
 def test_unknown_task_is_refused_and_text_task_gives_text(tiny):
@@ -236,7 +241,8 @@ def test_unknown_task_is_refused_and_text_task_gives_text(tiny):
     with pytest.raises(AffordanceError):
         model.predict(FRAME, Query('where', task='heatmap'))
     answer = model.predict(FRAME, Query('what is this?', task='text'))
-    assert answer.keypoints is None and answer.boxes is None
+    assert answer.keypoints is None
+    assert answer.boxes is None
 
 
 def test_unreadable_text_is_raised_with_the_text(robopoint_set):
@@ -271,11 +277,15 @@ def test_sampling_is_reproducible_with_a_seed(tiny):
 
 
 def test_profiles_follow_the_official_entry_points():
-    assert PROFILES['eval'].template == 'llava_v1' and PROFILES['eval'].decode.temperature == 0.2
-    assert PROFILES['web'].framing == 'letterbox_4_3' and PROFILES['web'].decode.top_p == 0.7
-    assert RoboPointConfig().decode_settings().temperature == 0 and RoboPointConfig().profile == 'robot'
+    assert PROFILES['eval'].template == 'llava_v1'
+    assert PROFILES['eval'].decode.temperature == 0.2
+    assert PROFILES['web'].framing == 'letterbox_4_3'
+    assert PROFILES['web'].decode.top_p == 0.7
+    assert RoboPointConfig().decode_settings().temperature == 0
+    assert RoboPointConfig().profile == 'robot'
     assert template_by_name('a/robopoint-v1-llama-2-13b') == 'llava_llama_2'
-    assert template_by_name('robopoint-v1-vicuna-v1.5-13b') == 'vicuna_v1' and template_by_name('x') == 'llava_v1'
+    assert template_by_name('robopoint-v1-vicuna-v1.5-13b') == 'vicuna_v1'
+    assert template_by_name('x') == 'llava_v1'
 
 
 def test_messages():

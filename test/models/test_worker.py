@@ -52,10 +52,15 @@ def test_frames_survive_the_memory_file():
     fd = memory_file(1)
     first, second = read_frames(fd, write_frames(fd, [frame, FRAME]))
     os.close(fd)
-    assert np.array_equal(first.rgb, frame.rgb) and np.array_equal(first.depth, depth)
-    assert first.intrinsics == frame.intrinsics and first.stamp_ns == 123 and first.frame_id == 'cam'
-    assert np.array_equal(first.target_from_camera, np.eye(4)) and first.target_frame == 'table'
-    assert np.array_equal(second.rgb, RGB) and second.depth is None
+    assert np.array_equal(first.rgb, frame.rgb)
+    assert np.array_equal(first.depth, depth)
+    assert first.intrinsics == frame.intrinsics
+    assert first.stamp_ns == 123
+    assert first.frame_id == 'cam'
+    assert np.array_equal(first.target_from_camera, np.eye(4))
+    assert first.target_frame == 'table'
+    assert np.array_equal(second.rgb, RGB)
+    assert second.depth is None
 
 
 def test_answer_and_description_cross(fast):
@@ -97,7 +102,8 @@ def test_load_errors_cross(spec, code):
     worker = ModelWorker(spec)
     with pytest.raises(AffordanceError) as caught:
         worker.start(60)
-    assert caught.value.code == code and worker.pid is None
+    assert caught.value.code == code
+    assert worker.pid is None
 
 
 @pytest.fixture(scope='module')
@@ -112,16 +118,19 @@ def test_progress_streams_and_stop_ends_the_request(slow):
     pid = slow.pid
     with pytest.raises(AffordanceError) as caught:
         slow.predict(FRAME, QUERY, progress=steps.append, stop=lambda: len(steps) > 5)
-    assert caught.value.code == Code.CANCELED and time.monotonic() - start < 5
+    assert caught.value.code == Code.CANCELED
+    assert time.monotonic() - start < 5
     assert {'preprocess', 'generate'} <= {step.stage for step in steps}
-    assert slow.pid == pid and alive(pid)
+    assert slow.pid == pid
+    assert alive(pid)
 
 
 def test_timeout_stops_the_model(slow):
     start = time.monotonic()
     with pytest.raises(AffordanceError) as caught:
         slow.predict(FRAME, QUERY, timeout_s=0.3)
-    assert caught.value.code == Code.TIMEOUT and time.monotonic() - start < 5
+    assert caught.value.code == Code.TIMEOUT
+    assert time.monotonic() - start < 5
 
 
 def test_a_second_request_gives_up_while_the_first_runs(slow):
@@ -165,7 +174,8 @@ def test_a_crash_during_a_request_is_told_and_the_next_call_restarts():
         for _ in range(2):
             with pytest.raises(AffordanceError) as caught:
                 worker.predict(FRAME, QUERY)
-            assert caught.value.code == Code.WORKER_DIED and '13' in caught.value.message
+            assert caught.value.code == Code.WORKER_DIED
+            assert '13' in caught.value.message
         assert not alive(first)
 
 
@@ -185,9 +195,11 @@ def test_close_during_a_request_takes_under_three_seconds():
     time.sleep(0.3)
     start = time.monotonic()
     worker.close()
-    assert time.monotonic() - start < 3 and wait_gone(pid, 3)
+    assert time.monotonic() - start < 3
+    assert wait_gone(pid, 3)
     thread.join(10)
-    assert caught and caught[0] in (Code.CANCELED, Code.WORKER_DIED, Code.NOT_ACTIVE)
+    assert caught
+    assert caught[0] in (Code.CANCELED, Code.WORKER_DIED, Code.NOT_ACTIVE)
     with pytest.raises(AffordanceError) as closed:
         worker.predict(FRAME, QUERY)
     assert closed.value.code == Code.NOT_ACTIVE

@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Builds a tiny RoboPoint checkpoint with random weights in the official layout, for tests of shapes, types and errors."""
+"""Builds a tiny RoboPoint checkpoint with random weights in the official layout: for shapes, types and errors."""
 
 import json
 from dataclasses import dataclass
@@ -43,7 +43,8 @@ def build(folder: Path, tiny: Tiny = Tiny()) -> Path:  # noqa: B008  (frozen)
     torch.manual_seed(0)
     (folder / 'clip').mkdir(parents=True, exist_ok=True)
     config = {
-        **_LLAMA, 'model_type': 'llava_llama', 'architectures': ['LlavaLlamaForCausalLM'], 'tie_word_embeddings': tiny.tied,
+        **_LLAMA, 'model_type': 'llava_llama', 'architectures': ['LlavaLlamaForCausalLM'],
+        'tie_word_embeddings': tiny.tied,
         'mm_projector_type': tiny.projector, 'mm_hidden_size': 8, 'mm_vision_select_layer': -2,
         'mm_vision_select_feature': 'patch', 'image_aspect_ratio': 'pad', 'mm_use_im_start_end': False,
         'mm_use_im_patch_token': False, 'mm_vision_tower': 'openai/clip-vit-large-patch14-336',

@@ -85,7 +85,7 @@ def _can_mmap(path: Path) -> bool:
 
 
 class StrictLoader:
-    """Fills the parameters of a module that was built on the meta device; `finish` names every key that did not match."""
+    """Fills the parameters of a module built on the meta device; `finish` names every key that did not match."""
 
     def __init__(self, module: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> None:
         self._module = module

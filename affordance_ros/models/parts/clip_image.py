@@ -56,7 +56,8 @@ class ClipPreprocessor:
         if self.crop is not None:
             image = _center_crop(image, self.crop)
         values = (image * self.scale).astype(np.float32)
-        values = (values - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+        values -= np.array(self.mean, np.float32)
+        values /= np.array(self.std, np.float32)
         return np.ascontiguousarray(values.transpose(2, 0, 1))
 
     @property

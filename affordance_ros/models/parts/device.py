@@ -28,7 +28,7 @@ def torch_device(name: str) -> torch.device:
     if device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
         raise AffordanceError(
             Code.BAD_INPUT,
-            f'device {name!r} is not there ({torch.cuda.device_count()} CUDA devices, torch {torch.__version__}); use cpu',
+            f'device {name!r} is not there (torch {torch.__version__} sees {torch.cuda.device_count()}); use cpu',
         )
     return device
 

@@ -18,7 +18,7 @@ _WIDTH, _HEIGHT = 640, 480
 
 @dataclass(frozen=True)
 class Framed:
-    """rgb: what the model sees. original = offset + scale * pixel, both (u, v), from pixels of `rgb` to the original."""
+    """rgb: what the model sees. scale, offset: (u, v); original pixel = offset + scale * pixel of `rgb`."""
 
     rgb: RGB
     scale: tuple[float, float] = (1.0, 1.0)
@@ -26,11 +26,12 @@ class Framed:
 
     def to_original(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return (N, 2) pixels of the original image for (N, 2) pixels of `rgb`."""
-        return points * np.array(self.scale) + np.array(self.offset)
+        mapped: npt.NDArray[np.float64] = points * np.array(self.scale) + np.array(self.offset)
+        return mapped
 
 
 def frame_image(rgb: RGB, framing: str) -> Framed:
-    """Return the image as it is ('direct'), or 640x480 with borders ('letterbox_4_3') or with the middle cut out ('crop_4_3')."""
+    """Return the image as it is ('direct'), or 640x480 with borders ('letterbox_4_3') or its middle ('crop_4_3')."""
     height, width = rgb.shape[:2]
     if framing == 'direct':
         return Framed(rgb)

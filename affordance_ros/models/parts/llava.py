@@ -45,11 +45,14 @@ class LlavaNetwork:
 
     @torch.inference_mode()
     def clip_features(self, pixels: npt.NDArray[np.float32]) -> torch.Tensor:
-        """Return float32 (tokens, hidden) of one image; the pixels are first rounded to the LLM's dtype, as official."""
+        """Return float32 (tokens, hidden) of one image; the pixels are rounded to `dtype` first, as official."""
         batch = torch.from_numpy(pixels)[None].to(self.device, self.dtype).float()
         states = self.vision(pixel_values=batch, output_hidden_states=True).hidden_states
         chosen = states[self.config.get('mm_vision_select_layer', -2)][0]
-        return chosen[1:] if self.config.get('mm_vision_select_feature', 'patch') == 'patch' else chosen
+        features: torch.Tensor = (
+            chosen[1:] if self.config.get('mm_vision_select_feature', 'patch') == 'patch' else chosen
+        )
+        return features
 
     @torch.inference_mode()
     def image_features(self, pixels: npt.NDArray[np.float32]) -> torch.Tensor:

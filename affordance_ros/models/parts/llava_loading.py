@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Building the parts of a LLaVA network and filling them from a release: full or LoRA, with or without its own CLIP tower."""
+"""Building the parts of a LLaVA network and filling them from a release: full or LoRA, with a CLIP tower or without."""
 
 import logging
 import re
@@ -21,7 +21,7 @@ from affordance_ros.models.parts.lora import merge_lora
 _LOG = logging.getLogger(__name__)
 _TOWER = 'model.vision_tower.vision_tower.'
 _PROJECTOR = 'model.mm_projector.'
-_CLIP_L_336 = {  # openai/clip-vit-large-patch14-336
+_CLIP_L_336: dict[str, Any] = {  # openai/clip-vit-large-patch14-336
     'hidden_size': 1024, 'intermediate_size': 4096, 'num_hidden_layers': 24, 'num_attention_heads': 16,
     'image_size': 336, 'patch_size': 14, 'projection_dim': 768, 'hidden_act': 'quick_gelu', 'layer_norm_eps': 1e-5,
 }  # fmt: skip
@@ -34,7 +34,7 @@ _LLAMA_FIELDS = (
 
 @dataclass(frozen=True)
 class LlavaSource:
-    """Where the parts come from. clip: folder of a CLIP release, or None. base: folder of the LLM under a LoRA, or None."""
+    """Where the parts come from. clip: folder of a CLIP release. base: folder of the LLM under a LoRA."""
 
     checkpoint: Path
     clip: Path | None = None
@@ -58,7 +58,7 @@ class LlavaSource:
         if not (base / 'config.json').is_file():
             raise AffordanceError(
                 Code.MISSING_WEIGHTS,
-                f'{self.checkpoint} is a LoRA: give base= the folder of {named or "its base model"} (no config.json in {base})',
+                f'{self.checkpoint} is a LoRA: give base= the folder of {named or "its base"} (none in {base})',
             )
         return replace(self, base=base)
 
@@ -80,7 +80,7 @@ def _check_config(config: Mapping[str, Any], folder: Path) -> None:
     if config.get('mm_use_im_start_end') or config.get('mm_use_im_patch_token', True):
         raise AffordanceError(
             Code.BAD_CHECKPOINT,
-            f'{folder}/config.json: mm_use_im_start_end and mm_use_im_patch_token must be false; no release has them on',
+            f'{folder}/config.json: mm_use_im_start_end and mm_use_im_patch_token must be false, as in every release',
         )
     if config.get('mm_patch_merge_type', 'flat') != 'flat':
         raise AffordanceError(Code.BAD_CHECKPOINT, f'{folder}/config.json: mm_patch_merge_type must be flat')
@@ -115,12 +115,12 @@ def build_projector(config: Mapping[str, Any], vision_size: int, llm_size: int) 
 
 
 def find_clip(source: LlavaSource, config: Mapping[str, Any]) -> Path | None:
-    """Return the CLIP folder: the option, `<checkpoint>/clip`, or a local path in the config; None when there is none."""
+    """Return the CLIP folder: the option, `<checkpoint>/clip` or a local path in the config; None if there is none."""
     if source.clip is not None:
         if not (source.clip / 'config.json').is_file():
             raise AffordanceError(
                 Code.MISSING_WEIGHTS,
-                f'clip={source.clip} is no CLIP folder (no config.json); give the folder of openai/clip-vit-large-patch14-336',
+                f'clip={source.clip} has no config.json; give the folder of openai/clip-vit-large-patch14-336',
             )
         return source.clip
     named = Path(str(config.get('mm_vision_tower', '')))
@@ -131,7 +131,7 @@ def find_clip(source: LlavaSource, config: Mapping[str, Any]) -> Path | None:
 
 
 def read_clip_configs(folder: Path | None) -> tuple[CLIPVisionConfig, ClipPreprocessor]:
-    """Return the vision configuration and the image preparation of a CLIP folder, or those of ViT-L/14 at 336 pixels."""
+    """Return the vision configuration and the image preparation of a CLIP folder, or of ViT-L/14 at 336 pixels."""
     if folder is None:
         return CLIPVisionConfig(**_CLIP_L_336), ClipPreprocessor()
     config = read_json(folder / 'config.json')

@@ -3,6 +3,7 @@
 """LoRA adapters in peft's file layout, merged into the weights with the roundings of peft (which is not needed)."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def merge_lora(model: torch.nn.Module, folder: Path) -> int:
     if not any(bool(half['B'].any()) for half in halves.values()):
         raise AffordanceError(Code.BAD_CHECKPOINT, f'every lora_B in {file} is zero: the adapter was never trained')
     for name, half in halves.items():
-        _merge_one(name, modules[name].weight, half, config)  # type: ignore[arg-type]
+        _merge_one(name, modules[name].weight, half, config)
     return len(halves)
 
 
@@ -62,7 +63,9 @@ def _check_config(config: dict[str, Any], folder: Path) -> None:
         raise AffordanceError(Code.BAD_CHECKPOINT, f'{folder}: rank_pattern and alpha_pattern are not supported')
 
 
-def _is_target(name: str, targets: list[str]) -> bool:
+def _is_target(name: str, targets: list[str] | str) -> bool:
+    if isinstance(targets, str):
+        return re.fullmatch(targets, name) is not None
     return any(name == target or name.endswith('.' + target) for target in targets)
 
 

@@ -49,8 +49,8 @@ class _Reading:
 def parse_points(text: str, width: int, height: int) -> PointAnswer:
     """Read tuples of two (point) or four numbers (box x0, y0, x1, y1) from the text of a model.
 
-    Coordinates up to 1 are relative to the image, whole numbers above are pixels. A coordinate at most 2 % outside is pulled to
-    the border; anything farther out is dropped.
+    Coordinates up to 1 are relative to the image, whole numbers above are pixels. A coordinate at most
+    2 % outside is pulled to the border; anything farther out is dropped.
 
     Raises:
         UnparsableAnswer: when nothing can be used and the text is not an explicit empty list.
@@ -118,7 +118,7 @@ def _to_pixels(values: list[float], reading: _Reading) -> tuple[float, ...] | No
 
 
 def keep_inside(answer: PointAnswer, mapping: Mapping2D, width: int, height: int) -> PointAnswer:
-    """Map an answer into another image and drop what lies outside it: the model pointed at the border of the framing."""
+    """Map an answer into another image and drop what lies outside: the model pointed at the border of the framing."""
     limit = np.array([width, height], dtype=np.float64)
     points = mapping(np.asarray(answer.keypoints.points, np.float64))
     inside = ((points >= -_SLACK * limit) & (points <= (1 + _SLACK) * limit)).all(axis=1)
