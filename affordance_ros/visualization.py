@@ -64,6 +64,9 @@ def summary(answer: 'Answer') -> tuple[str, Color]:
         return f'grasp: score {best.score:.2f}, width {bound}{best.width_m * 1000:.0f} mm{more}', GRASP
     if answer.abstentions:
         return f'no grasp: {answer.abstentions[0].code.name}', ABSTAINED
+    points = answer.prediction.keypoints
+    if answer.frame.depth is None and points is not None and len(points):
+        return f'{len(points)} point{"s" if len(points) > 1 else ""} (no depth: in the image only)', KEYPOINT
     return 'no grasp: nothing was found', ABSTAINED
 
 

@@ -43,7 +43,7 @@ class WriterSettings:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A message as it came over the wire. type: 'sensor_msgs/msg/Image'. received_ns: when it arrived. cdr: its bytes."""
+    """A message as it came over the wire. type: 'sensor_msgs/msg/Image'. received_ns: when it came. cdr: its bytes."""
 
     topic: str
     type: str

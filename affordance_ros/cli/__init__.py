@@ -1,0 +1,135 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The console command `affordance`. Each verb imports what it needs when it runs, so that --help is quick."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from affordance_ros.cli.failures import explained
+
+app = typer.Typer(
+    name='affordance',
+    help='From a sentence and an RGB-D image to 3D contacts and grasp targets.',
+    epilog='Exit codes: 0 an answer, 1 something failed or is missing, 2 bad usage or input, 3 no answer (with its code).',
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command()
+def predict(  # noqa: PLR0913 - the options of a command
+    image: Annotated[Path, typer.Argument(help='Colour image.')],
+    sentence: Annotated[str, typer.Argument(help='What to point at or take hold of.')],
+    out: Annotated[Path, typer.Option(help='Folder for overlay.png, view_3d.png, report.html and answer.json.')],
+    model: Annotated[str, typer.Option(help='See: affordance models.')] = 'robopoint',
+    checkpoint: Annotated[str, typer.Option(help="Folder, or 'pocket' for the small one in this package.")] = 'pocket',
+    device: Annotated[str, typer.Option(help='cpu, cuda, cuda:1, ...')] = 'cpu',
+    dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = 'float32',
+    depth: Annotated[Path | None, typer.Option(help='Registered depth: 16-bit PNG or .npy; 0 and 65535: none.')] = None,
+    depth_scale: Annotated[float, typer.Option(help='Metres per depth unit; 0: 0.001 for integers, else 1.')] = 0.0,
+    intrinsics: Annotated[str, typer.Option(help='"fx,fy,cx,cy" or a file (3x3, JSON, CameraInfo YAML, .mat).')] = '',
+    gripper: Annotated[str, typer.Option(help='generic, panda, robotiq_2f_85, robotiq_2f_140.')] = 'generic',
+    option: Annotated[
+        list[str] | None, typer.Option(help='Further option of the model, as clip=DIR. Repeatable.')
+    ] = None,
+) -> None:
+    """Ask a model about one image; with depth and intrinsics the answer becomes grasp targets."""
+    from affordance_ros.cli.predict import PredictRequest, run_predict
+    from affordance_ros.frame_files import FrameFiles
+
+    with explained():
+        files = FrameFiles(image, depth, intrinsics, depth_scale)
+        options = dict(_key_value(item) for item in option or ())
+        run_predict(PredictRequest(files, sentence, out, model, checkpoint, device, dtype, gripper, options))
+
+
+@app.command()
+def models() -> None:
+    """List the models and where their official checkpoints are."""
+    from affordance_ros.cli.listing import print_models
+
+    print_models()
+
+
+@app.command()
+def scene(
+    out: Annotated[Path, typer.Option(help='Folder for rgb.png, depth.png, parts.png, truth.json and bag/.')],
+    seed: Annotated[int, typer.Option(min=0, help='Which scene; the same seed gives the same bytes.')] = 3,
+    preset: Annotated[str, typer.Option(help='Camera: vga (640x480), hd (1280x720) or pocket.')] = 'vga',
+    must_have: Annotated[str, typer.Option(help='An object that has to be there, as "red mug".')] = '',
+    noise: Annotated[bool, typer.Option('--noise', help='Depth as a stereo camera measures it.')] = False,  # noqa: FBT002
+) -> None:
+    """Render a simulated table: colour, depth, truth, and the same as an MCAP bag."""
+    from affordance_ros.cli.scene import SceneRequest, run_scene
+
+    with explained():
+        run_scene(SceneRequest(out, seed, preset, must_have, noise))
+
+
+@app.command()
+def demo(
+    sentence: Annotated[str, typer.Argument(help='The question; empty: one that fits the scene.')] = '',
+    seed: Annotated[int, typer.Option(min=0, help='Which scene.')] = 3,
+    out: Annotated[Path, typer.Option(help='Folder for the pictures, the report, the answers and the bag.')] = Path(
+        'out/demo'
+    ),
+    model: Annotated[str, typer.Option(help='See: affordance models.')] = 'robopoint',
+    checkpoint: Annotated[str, typer.Option(help='Folder or pocket.')] = 'pocket',
+) -> None:
+    """Run camera, model and target nodes as processes over DDS, ask once, show the answer and stop."""
+    from affordance_ros.cli.demo import DemoRequest, run_demo
+
+    with explained():
+        run_demo(DemoRequest(sentence, seed, out, model, checkpoint))
+
+
+@app.command()
+def call(
+    sentence: Annotated[str, typer.Argument(help='What to take hold of.')],
+    service: Annotated[str, typer.Option(help='Name of the service.')] = '/target_node/get_grasp_targets',
+    timeout: Annotated[float, typer.Option(help='Seconds.')] = 30.0,
+) -> None:
+    """Ask a running graph for grasp targets (a client of the service)."""
+    from affordance_ros.cli.call import run_call
+
+    with explained():
+        run_call(sentence, service, timeout)
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help='robopoint')],
+    out: Annotated[Path, typer.Option(help='Folder of the run.')],
+    recipe: Annotated[str, typer.Option(help='Named recipe.')] = 'pocket',
+    resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in the folder.')] = False,  # noqa: FBT002
+    processes: Annotated[int, typer.Option(min=0, help='Training processes; 0: one per core.')] = 0,
+) -> None:
+    """Train a checkpoint on simulated tables and evaluate it."""
+    with explained():
+        from affordance_ros.training.run import train as run_training
+
+        score = run_training(model, recipe, out, resume=resume, processes=processes)
+        typer.echo(f'{out / "checkpoint"}: {score.rates()}')
+
+
+@app.command()
+def doctor() -> None:
+    """Check what is installed; one line each, with the way out."""
+    from affordance_ros.cli.doctor import run_doctor
+
+    run_doctor()
+
+
+def _key_value(item: str) -> tuple[str, str]:
+    name, equals, value = item.partition('=')
+    if not equals or not name:
+        raise typer.BadParameter(f'{item!r} is not NAME=VALUE', param_hint='--option')
+    return name, value
+
+
+def main() -> None:
+    """Run the console command."""
+    app()

@@ -1,0 +1,92 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`affordance predict`: one image, one sentence, one answer in a folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from affordance_ros.answer_json import outcome
+from affordance_ros.cli.failures import NO_ANSWER, complain
+from affordance_ros.cli.tables import print_answer, print_times
+from affordance_ros.cli.versions import model_lines, version_lines
+from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.frame_files import FrameFiles, read_frame
+from affordance_ros.grasping.gripper import gripper_preset
+from affordance_ros.models import load_model
+from affordance_ros.pipeline import Answer, PipelineSettings, lift_and_grasp
+from affordance_ros.report import ReportNotes, write_outputs
+from affordance_ros.results import Frame, Prediction, Query
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    """What the command line asks for; see `affordance predict --help`."""
+
+    files: FrameFiles
+    sentence: str
+    out: Path
+    model: str = 'robopoint'
+    checkpoint: str = 'pocket'
+    device: str = 'cpu'
+    dtype: str = 'float32'
+    gripper: str = 'generic'
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_predict(request: PredictRequest) -> None:
+    """Answer, print, write the files; exits with 3 when nothing was found or every point was refused."""
+    if not request.sentence.strip():
+        raise AffordanceError(Code.BAD_INPUT, 'the sentence is empty; say what to point at or take hold of')
+    settings = PipelineSettings(gripper=gripper_preset(request.gripper))
+    frame = read_frame(request.files)
+    _writable(request.out)
+    console = Console()
+    with console.status(f'loading {request.model}'):
+        model = load_model(request.model, request.checkpoint, request.device, request.dtype, **request.options)
+    with console.status('asking the model'):
+        prediction = model.predict(frame, Query(text=request.sentence))
+    answer = answer_of(frame, prediction, settings)
+    print_answer(console, answer)
+    print_times(console, answer.seconds)
+    notes = ReportNotes(
+        title='affordance predict',
+        model=model_lines(model.describe()),
+        versions=version_lines(),
+        files=('answer.json', 'overlay.png', 'view_3d.png'),
+    )
+    for path in write_outputs(request.out, answer, notes):
+        console.print(f'wrote {path}', highlight=False, soft_wrap=True)
+    _finish(answer)
+
+
+def answer_of(frame: Frame, prediction: Prediction, settings: PipelineSettings) -> Answer:
+    """Lift the prediction when there is depth; without depth the answer stays in the image."""
+    if frame.depth is None:
+        return Answer(frame, prediction, (), (), (), dict(prediction.seconds))
+    return lift_and_grasp(frame, prediction, settings)
+
+
+def _writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AffordanceError(Code.BAD_INPUT, f'{folder} cannot be made: {error.strerror}') from error
+
+
+def _finish(answer: Answer) -> None:
+    prediction = answer.prediction
+    named = [
+        item
+        for item in (prediction.keypoints, prediction.boxes, prediction.masks, prediction.traces, prediction.hands)
+        if item
+    ]
+    found = bool(named) or prediction.heatmap is not None
+    if answer.targets or (answer.frame.depth is None and found):
+        return
+    why = answer.abstentions[0].message if answer.abstentions else 'the model found nothing'
+    complain(outcome(answer), why)
+    raise typer.Exit(NO_ANSWER)
