@@ -37,6 +37,17 @@ from affordance_ros.models.parts.tokenizer import IMAGE_TOKEN, LlamaTokenizer
 from affordance_ros.models.robopoint_official import POINT_SUFFIX, official_demo_message, official_image_first
 from affordance_ros.results import Frame, Prediction, Query
 
+__all__ = [
+    'POINT_SUFFIX',
+    'PROFILES',
+    'Profile',
+    'RoboPoint',
+    'RoboPointConfig',
+    'build_message',
+    'read_answer',
+    'template_by_name',
+]
+
 TASKS = ('', 'points', 'text')
 
 

@@ -222,3 +222,21 @@ def test_the_child_leaves_when_the_parent_is_killed():
 def test_another_python_can_run_the_child():
     with ModelWorker(WorkerSpec('fake', python_executable=sys.executable)) as worker:
         assert worker.predict(FRAME, QUERY).keypoints.points.tolist() == [[10, 20]]
+
+
+def test_a_real_model_answers_the_same_in_the_worker(robopoint_set):
+    options = robopoint_set.options('vicuna_full')
+    frame = Frame(robopoint_set.rgb('counter_640x480'))
+    query = Query('Find a few spots within the vacant area to the right of the red mug.')
+    want = robopoint_set.model('vicuna_full').predict(frame, query)
+    spec = WorkerSpec('robopoint', options.pop('checkpoint'), options={**options, 'threads': 1})
+    texts = []
+    with ModelWorker(spec) as worker:
+        got = worker.predict(frame, query, progress=lambda step: texts.append(step.text))
+        with pytest.raises(AffordanceError) as caught:
+            worker.predict(frame, query, stop=lambda: True)
+        assert caught.value.code == Code.CANCELED
+        assert worker.predict(frame, query).text == want.text
+    assert got.text == want.text
+    assert np.array_equal(got.keypoints.points, want.keypoints.points)
+    assert any(text and want.text.startswith(text) for text in texts)
