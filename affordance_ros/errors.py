@@ -63,7 +63,9 @@ class UnparsableAnswer(AffordanceError):
 
     def __init__(self, text: str, message: str = '') -> None:
         shown = text if len(text) <= 200 else text[:200] + '...'
-        super().__init__(Code.UNPARSABLE_ANSWER, message or f'no answer can be read from the text of the model: {shown!r}')
+        super().__init__(
+            Code.UNPARSABLE_ANSWER, message or f'no answer can be read from the text of the model: {shown!r}'
+        )
         self.text = text
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:  # type: ignore[override]

@@ -62,7 +62,9 @@ def lift_and_grasp(frame: Frame, prediction: Prediction, settings: PipelineSetti
     lifted = lift(frame, prediction, settings.lift)
     middle = time.perf_counter()
     contacts = [item for item in lifted if isinstance(item, Contact)]
-    grasped = [grasp_contact(frame, contact, settings.gripper, settings.grasp, settings.lift.noise) for contact in contacts]
+    grasped = [
+        grasp_contact(frame, contact, settings.gripper, settings.grasp, settings.lift.noise) for contact in contacts
+    ]
     end = time.perf_counter()
     targets = sorted((item for item in grasped if isinstance(item, GraspTarget)), key=lambda target: -target.score)
     refused = [item for item in (*lifted, *grasped) if isinstance(item, Abstention)]

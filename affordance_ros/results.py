@@ -43,7 +43,9 @@ def _pose(value: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
     array = _array(value, (4, 4), name)
     rotation = array[:3, :3]
     rigid = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-5) and np.linalg.det(rotation) > 0
-    _check(ok=rigid and np.allclose(array[3], (0, 0, 0, 1)), rule=f'{name} must be a rigid transform', got=array.tolist())
+    _check(
+        ok=rigid and np.allclose(array[3], (0, 0, 0, 1)), rule=f'{name} must be a rigid transform', got=array.tolist()
+    )
     return array
 
 
@@ -100,10 +102,18 @@ class Frame:
         _check(ok=rgb_ok, rule='rgb must be uint8 (H, W, 3)', got=f'{self.rgb.dtype} {self.rgb.shape}')
         if self.depth is not None:
             depth_ok = self.depth.dtype == np.float32 and self.depth.shape == self.rgb.shape[:2]
-            _check(ok=depth_ok, rule=f'depth must be float32 {self.rgb.shape[:2]}', got=f'{self.depth.dtype} {self.depth.shape}')
+            _check(
+                ok=depth_ok,
+                rule=f'depth must be float32 {self.rgb.shape[:2]}',
+                got=f'{self.depth.dtype} {self.depth.shape}',
+            )
         if self.intrinsics is not None:
             size = (self.intrinsics.width, self.intrinsics.height)
-            _check(ok=size == (self.width, self.height), rule=f'intrinsics must be for {self.width}x{self.height}', got=size)
+            _check(
+                ok=size == (self.width, self.height),
+                rule=f'intrinsics must be for {self.width}x{self.height}',
+                got=size,
+            )
         if self.target_from_camera is not None:
             object.__setattr__(self, 'target_from_camera', _pose(self.target_from_camera, 'target_from_camera'))
 
@@ -292,7 +302,11 @@ class Contact:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'point', _array(self.point, (3,), 'point'))
-        _check(ok=bool(np.isfinite(self.point).all() and self.point[2] > 0), rule='point must lie before the camera', got=self.point)
+        _check(
+            ok=bool(np.isfinite(self.point).all() and self.point[2] > 0),
+            rule='point must lie before the camera',
+            got=self.point,
+        )
         object.__setattr__(self, 'normal', _unit(self.normal, 'normal'))
         object.__setattr__(self, 'axis', _unit(self.axis, 'axis'))
         object.__setattr__(self, 'covariance', _array(self.covariance, (3, 3), 'covariance'))

@@ -32,7 +32,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--scenes', type=int, default=30, help='scenes per preset')
     arguments = parser.parse_args()
-    table = Table('preset', 'stage', 'median ms', 'p90 ms', title=f'{arguments.scenes} scenes, one thread, {platform.processor() or platform.machine()}')
+    table = Table(
+        'preset',
+        'stage',
+        'median ms',
+        'p90 ms',
+        title=f'{arguments.scenes} scenes, one thread, {platform.processor() or platform.machine()}',
+    )
     for preset in ('vga', 'hd'):
         rows: dict[str, list[float]] = {}
         for seed in range(arguments.scenes):
@@ -40,7 +46,9 @@ def main() -> None:
             rows.setdefault('sample', []).append(spent)
             view, spent = timed(scene.render)
             rows.setdefault('render', []).append(spent)
-            rows.setdefault('sensor model', []).append(timed(lambda: SensorModel().apply(view.frame, np.random.default_rng(0)))[1])
+            rows.setdefault('sensor model', []).append(
+                timed(lambda: SensorModel().apply(view.frame, np.random.default_rng(0)))[1]
+            )
             rows.setdefault('truth of one part', []).append(timed(lambda: scene.truth(view, 1))[1])
             mesh = merge([part.mesh for part in scene.placed])
             caster = open3d.t.geometry.RaycastingScene(nthreads=1)

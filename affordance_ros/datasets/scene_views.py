@@ -26,7 +26,9 @@ SHARD = 500
 HELD_OUT_SEED = 90_000_000
 MAX_PARTS = 16
 PAIRS: tuple[tuple[str, str], ...] = tuple((name, part) for name, parts in PART_NAMES.items() for part in parts)
-_ACTIONS = {(name, part.name): part.actions for name, build in CLASSES.items() for part in build(np.random.default_rng(0))}
+_ACTIONS = {
+    (name, part.name): part.actions for name, build in CLASSES.items() for part in build(np.random.default_rng(0))
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,9 @@ class ShardColumns:
         for slot in np.flatnonzero(self.pairs[index] >= 0):
             name, part = PAIRS[self.pairs[index, slot]]
             color = names[self.colors[index, slot]]
-            found.append(ScenePart(int(slot) + 1, int(self.objects[index, slot]), name, color, part, _ACTIONS[name, part]))
+            found.append(
+                ScenePart(int(slot) + 1, int(self.objects[index, slot]), name, color, part, _ACTIONS[name, part])
+            )
         return tuple(found)
 
     def sentences(self, index: int, part_id: int) -> tuple[str, ...]:
@@ -112,7 +116,10 @@ def _view_columns(seed: int, size: int) -> dict[str, npt.NDArray[np.generic]]:
 def render_views(folder: Path, first_seed: int, count: int, *, size: int = 256, processes: int = 1) -> Iterator[Path]:
     """Render `count` scenes into shards under `folder`, skipping shards that are there; yields each as it is ready."""
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = [(folder / f'{start}', range(start, min(start + SHARD, first_seed + count))) for start in range(first_seed, first_seed + count, SHARD)]
+    jobs = [
+        (folder / f'{start}', range(start, min(start + SHARD, first_seed + count)))
+        for start in range(first_seed, first_seed + count, SHARD)
+    ]
     todo = [(path, seeds) for path, seeds in jobs if not path.exists()]
     yield from (path for path, _ in jobs if path.exists())
     with ProcessPoolExecutor(max(1, processes), mp_context=get_context('spawn')) as pool:
@@ -123,7 +130,9 @@ def render_views(folder: Path, first_seed: int, count: int, *, size: int = 256, 
 
 def load_shards(folder: Path) -> list[ShardColumns]:
     """Open every whole shard of a folder (memory-mapped images), in the order of the seeds."""
-    paths = sorted((path for path in folder.iterdir() if path.is_dir() and path.name.isdigit()), key=lambda path: int(path.name))
+    paths = sorted(
+        (path for path in folder.iterdir() if path.is_dir() and path.name.isdigit()), key=lambda path: int(path.name)
+    )
     if not paths:
         raise FileNotFoundError(f'no rendered views in {folder}; render_views() makes them')
     return [_load(path) for path in paths]

@@ -47,7 +47,9 @@ class FrameSource:
         """
         deadline = time.monotonic() + wait_s
         bundle = self.store.wait(wait_s, stop=stop)
-        while bundle is not None and self._age_s(bundle) > self.settings.input_max_age_s and time.monotonic() < deadline:
+        while (
+            bundle is not None and self._age_s(bundle) > self.settings.input_max_age_s and time.monotonic() < deadline
+        ):
             bundle = self.store.wait(deadline - time.monotonic(), after=bundle.number, stop=stop) or bundle
         if stop is not None and stop():
             raise AffordanceError(Code.CANCELED, 'canceled while it waited for an image')
@@ -75,11 +77,15 @@ class FrameSource:
             return AffordanceError(Code.NO_IMAGE, f'{text}; start the camera or remap the topic')
         if not c.bundles and not c.depths:
             text = f'{c.images} images came, but no depth on {name("depth/image")}'
-            return AffordanceError(Code.NO_DEPTH, f'{text}; start the depth stream, remap it, or set input.need_depth to false')
+            return AffordanceError(
+                Code.NO_DEPTH, f'{text}; start the depth stream, remap it, or set input.need_depth to false'
+            )
         if not c.bundles:
             text = f'colour and depth never have stamps within {self.settings.input_slop_s} s'
             return AffordanceError(Code.UNALIGNED, f'{text}; raise input.slop_s or synchronise the camera')
-        return AffordanceError(Code.NO_IMAGE, f'no camera info on {name("camera_info")}, or no new image for {wait_s:.1f} s')
+        return AffordanceError(
+            Code.NO_IMAGE, f'no camera info on {name("camera_info")}, or no new image for {wait_s:.1f} s'
+        )
 
     def _freeze(self, bundle: Bundle) -> tuple[Frame, AffordanceError | None]:
         rgb = rgb_from_message(bundle.image)
@@ -89,7 +95,9 @@ class FrameSource:
             text = f'depth is {depth.shape[1]}x{depth.shape[0]}, colour {rgb.shape[1]}x{rgb.shape[0]}'
             raise AffordanceError(Code.UNALIGNED, f'{text}; publish depth that is registered to the colour image')
         if (intrinsics.width, intrinsics.height) != (rgb.shape[1], rgb.shape[0]):
-            text = f'camera_info is for {intrinsics.width}x{intrinsics.height}, the image is {rgb.shape[1]}x{rgb.shape[0]}'
+            text = (
+                f'camera_info is for {intrinsics.width}x{intrinsics.height}, the image is {rgb.shape[1]}x{rgb.shape[0]}'
+            )
             raise AffordanceError(Code.BAD_INPUT, f'{text}; use the camera_info of this stream')
         frame_id, pose, refused = bundle.image.header.frame_id, None, None
         target = self.settings.tf_target_frame
@@ -115,11 +123,17 @@ class FrameSource:
             text = 'tf.target_frame needs the package tf2_msgs; run make setup, or apt install ros-jazzy-tf2-msgs'
             raise AffordanceError(Code.TF, text) from error
         group = ReentrantCallbackGroup()
-        self.node.create_subscription(TFMessage, '/tf', lambda m: self._take(m, static=False), QoSProfile(depth=100), callback_group=group)
+        self.node.create_subscription(
+            TFMessage, '/tf', lambda m: self._take(m, static=False), QoSProfile(depth=100), callback_group=group
+        )
         latched = QoSProfile(depth=100, durability=LATCHED.durability)
-        self.node.create_subscription(TFMessage, '/tf_static', lambda m: self._take(m, static=True), latched, callback_group=group)
+        self.node.create_subscription(
+            TFMessage, '/tf_static', lambda m: self._take(m, static=True), latched, callback_group=group
+        )
 
     def _take(self, message: Any, *, static: bool) -> None:
         for item in message.transforms:
             stamp = convert.nanoseconds_of(item.header.stamp)
-            self.poses.add(item.header.frame_id, item.child_frame_id, stamp, convert.matrix_from_transform(item), static=static)
+            self.poses.add(
+                item.header.frame_id, item.child_frame_id, stamp, convert.matrix_from_transform(item), static=static
+            )

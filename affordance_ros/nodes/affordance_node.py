@@ -57,7 +57,9 @@ class AffordanceNode(SuiteNode):
             cancel_callback=lambda _: CancelResponse.ACCEPT,
             result_timeout=60,
         )
-        self.create_timer(1 / self.settings.run_max_rate, self._continue, callback_group=MutuallyExclusiveCallbackGroup())
+        self.create_timer(
+            1 / self.settings.run_max_rate, self._continue, callback_group=MutuallyExclusiveCallbackGroup()
+        )
 
     def start(self) -> None:
         """Load the model in its worker process."""
@@ -67,9 +69,15 @@ class AffordanceNode(SuiteNode):
     def activate(self) -> None:
         """Subscribe to the camera."""
         store, group = self.source, ReentrantCallbackGroup()
-        for kind, topic, take in ((Image, 'image', store.image), (Image, 'depth/image', store.depth), (CameraInfo, 'camera_info', store.info)):
+        for kind, topic, take in (
+            (Image, 'image', store.image),
+            (Image, 'depth/image', store.depth),
+            (CameraInfo, 'camera_info', store.info),
+        ):
             self._camera.append(self.create_subscription(kind, topic, take, SENSOR, callback_group=group))
-        self._camera.append(self.create_subscription(String, 'prompt', lambda m: setattr(self, 'prompt', m.data.strip()), 10))
+        self._camera.append(
+            self.create_subscription(String, 'prompt', lambda m: setattr(self, 'prompt', m.data.strip()), 10)
+        )
 
     def deactivate(self) -> None:
         """Take no more images; the weights stay."""
@@ -97,10 +105,14 @@ class AffordanceNode(SuiteNode):
         except BaseException:
             worker.close()
             raise
-        self.get_logger().info(f'{info.name} is loaded: {info.parameters / 1e6:.1f} M parameters, {info.dtype} on {info.device}')
+        self.get_logger().info(
+            f'{info.name} is loaded: {info.parameters / 1e6:.1f} M parameters, {info.dtype} on {info.device}'
+        )
         return worker
 
-    def answer(self, query: Query, request_id: str, timeout_s: float, feedback: Any = None, stop: Any = None) -> msg.AffordanceArray:
+    def answer(
+        self, query: Query, request_id: str, timeout_s: float, feedback: Any = None, stop: Any = None
+    ) -> msg.AffordanceArray:
         """Freeze the newest bundle, ask the model, publish answer and evidence. Raises AffordanceError."""
         deadline = time.monotonic() + timeout_s
         self.require_active()
@@ -118,7 +130,9 @@ class AffordanceNode(SuiteNode):
         self.evidence.publish(self._evidence(frame, array, refused))
         return array
 
-    def _array(self, frame: Frame, prediction: Prediction, request_id: str, seconds: dict[str, float]) -> msg.AffordanceArray:
+    def _array(
+        self, frame: Frame, prediction: Prediction, request_id: str, seconds: dict[str, float]
+    ) -> msg.AffordanceArray:
         array = msg.AffordanceArray(header=convert.header_of(frame), request_id=request_id, model=prediction.model)
         array.affordances = [convert.affordance_message(prediction)]
         array.finished_at = self.get_clock().now().to_msg()
@@ -133,7 +147,9 @@ class AffordanceNode(SuiteNode):
             evidence.camera_info = camera_info_message(frame.intrinsics, array.header)
         if frame.target_from_camera is not None:
             evidence.has_pose = True
-            evidence.camera_pose = convert.transform_message(frame.target_from_camera, frame.target_frame, frame.frame_id, frame.stamp_ns)
+            evidence.camera_pose = convert.transform_message(
+                frame.target_from_camera, frame.target_frame, frame.frame_id, frame.stamp_ns
+            )
         return evidence
 
     def _execute(self, goal: Any) -> PredictAffordance.Result:
@@ -142,7 +158,9 @@ class AffordanceNode(SuiteNode):
 
         def feedback(progress: Progress) -> None:
             stage = convert.STAGES.get(progress.stage, 0)
-            goal.publish_feedback(PredictAffordance.Feedback(stage=stage, fraction=float(progress.fraction), text=progress.text))
+            goal.publish_feedback(
+                PredictAffordance.Feedback(stage=stage, fraction=float(progress.fraction), text=progress.text)
+            )
 
         try:
             self._queue(goal)
@@ -151,7 +169,9 @@ class AffordanceNode(SuiteNode):
                     raise AffordanceError(Code.BAD_INPUT, 'the request has neither a query nor an object')
                 query = Query(request.query[:2000], request.object[:200], request.action[:200], request.task[:200])
                 timeout = request.timeout_s or self.settings.run_timeout_s
-                result.answer = self.answer(query, request.request_id or uuid.uuid4().hex, timeout, feedback, lambda: goal.is_cancel_requested)
+                result.answer = self.answer(
+                    query, request.request_id or uuid.uuid4().hex, timeout, feedback, lambda: goal.is_cancel_requested
+                )
             finally:
                 self._running.release()
         except AffordanceError as error:
@@ -197,16 +217,28 @@ class AffordanceNode(SuiteNode):
     def _list_models(self, _: Any, response: Any) -> Any:
         spec = self.worker.spec if self.worker else None
         for entry in list_models():
-            info = msg.ModelInfo(name=entry.name, description=entry.summary, outputs=sorted(entry.outputs), obtain=entry.get_checkpoint)
+            info = msg.ModelInfo(
+                name=entry.name, description=entry.summary, outputs=sorted(entry.outputs), obtain=entry.get_checkpoint
+            )
             if spec is not None and spec.name == entry.name:
-                info.loaded, info.checkpoint, info.device, info.dtype = True, str(spec.checkpoint or ''), spec.device, spec.dtype
+                info.loaded, info.checkpoint, info.device, info.dtype = (
+                    True,
+                    str(spec.checkpoint or ''),
+                    spec.device,
+                    spec.dtype,
+                )
             response.models.append(info)
         return response
 
     def _load_model(self, request: Any, response: Any) -> Any:
         s = self.settings
         try:
-            new = self._load(request.name, request.checkpoint or s.model_checkpoint, request.device or s.model_device, request.dtype or s.model_dtype)
+            new = self._load(
+                request.name,
+                request.checkpoint or s.model_checkpoint,
+                request.device or s.model_device,
+                request.dtype or s.model_dtype,
+            )
         except AffordanceError as error:
             self.refuse(error)
             response.outcome = convert.outcome_message(error)
@@ -217,7 +249,9 @@ class AffordanceNode(SuiteNode):
                 old.close()
         if self.worker is not None:
             spec = self.worker.spec
-            response.model = msg.ModelInfo(name=spec.name, checkpoint=str(spec.checkpoint or ''), device=spec.device, dtype=spec.dtype, loaded=True)
+            response.model = msg.ModelInfo(
+                name=spec.name, checkpoint=str(spec.checkpoint or ''), device=spec.device, dtype=spec.dtype, loaded=True
+            )
         return response
 
     def _set_prompt(self, request: Any, response: Any) -> Any:
@@ -226,7 +260,10 @@ class AffordanceNode(SuiteNode):
 
     def _enable(self, request: Any, response: Any) -> Any:
         self.enabled = bool(request.data)
-        response.success, response.message = True, 'continuous mode may run' if self.enabled else 'continuous mode is paused'
+        response.success, response.message = (
+            True,
+            'continuous mode may run' if self.enabled else 'continuous mode is paused',
+        )
         return response
 
 

@@ -23,7 +23,9 @@ class PoseBuffer:
         self._static: dict[str, FloatArray] = {}
         self._moving: dict[str, list[tuple[int, FloatArray]]] = defaultdict(list)
 
-    def add(self, parent: str, child: str, stamp_ns: int, parent_from_child: FloatArray, *, static: bool = False) -> None:
+    def add(
+        self, parent: str, child: str, stamp_ns: int, parent_from_child: FloatArray, *, static: bool = False
+    ) -> None:
         """Take one transform."""
         with self._lock:
             self._parent[child] = parent

@@ -13,7 +13,19 @@ from std_msgs.msg import Header
 from affordance_ros import msg
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.geometry.transforms import matrix_from_quaternion, pose_from, quaternion_from_matrix
-from affordance_ros.results import Abstention, Boxes, Contact, FloatArray, Frame, GraspTarget, HandTrajectory, Keypoints, Prediction, Query, Trace
+from affordance_ros.results import (
+    Abstention,
+    Boxes,
+    Contact,
+    FloatArray,
+    Frame,
+    GraspTarget,
+    HandTrajectory,
+    Keypoints,
+    Prediction,
+    Query,
+    Trace,
+)
 
 METHODS = {'keypoint': 1, 'heatmap': 2, 'box': 3, 'mask': 4, 'trace': 5}
 STAGES = {'preprocess': 2, 'encode': 3, 'generate': 4, 'parse': 5}
@@ -97,15 +109,20 @@ def affordance_message(prediction: Prediction, error: AffordanceError | None = N
     if prediction.keypoints is not None:
         k = prediction.keypoints
         message.keypoints = [
-            msg.Keypoint2D(u=float(p[0]), v=float(p[1]), score=float(s), label=name) for p, s, name in zip(k.points, np.asarray(k.scores), k.labels, strict=True)
+            msg.Keypoint2D(u=float(p[0]), v=float(p[1]), score=float(s), label=name)
+            for p, s, name in zip(k.points, np.asarray(k.scores), k.labels, strict=True)
         ]
     if prediction.boxes is not None:
         b = prediction.boxes
         message.boxes = [
-            msg.Box2D(u_min=float(x[0]), v_min=float(x[1]), u_max=float(x[2]), v_max=float(x[3]), score=float(s), label=name)
+            msg.Box2D(
+                u_min=float(x[0]), v_min=float(x[1]), u_max=float(x[2]), v_max=float(x[3]), score=float(s), label=name
+            )
             for x, s, name in zip(b.boxes, np.asarray(b.scores), b.labels, strict=True)
         ]
-    message.traces = [msg.Trace2D(u=list(t.points[:, 0]), v=list(t.points[:, 1]), label=t.label) for t in prediction.traces or ()]
+    message.traces = [
+        msg.Trace2D(u=list(t.points[:, 0]), v=list(t.points[:, 1]), label=t.label) for t in prediction.traces or ()
+    ]
     message.hands = [_hand_message(hand) for hand in prediction.hands or ()]
     message.has_heatmap = prediction.heatmap is not None
     message.repairs = list(prediction.repairs)
@@ -117,7 +134,9 @@ def _hand_message(hand: HandTrajectory) -> msg.HandTrajectory:
     side = msg.HandTrajectory.LEFT if hand.side == 'left' else msg.HandTrajectory.RIGHT
     points = np.asarray(hand.points)
     spread = [float(value) for value in np.asarray(hand.spread_px)]
-    return msg.HandTrajectory(side=side, times_s=list(np.asarray(hand.times_s)), u=list(points[:, 0]), v=list(points[:, 1]), spread_px=spread)
+    return msg.HandTrajectory(
+        side=side, times_s=list(np.asarray(hand.times_s)), u=list(points[:, 0]), v=list(points[:, 1]), spread_px=spread
+    )
 
 
 def prediction_from(message: msg.Affordance, model: str, seconds: Mapping[str, float]) -> Prediction:
@@ -148,7 +167,9 @@ def prediction_from(message: msg.Affordance, model: str, seconds: Mapping[str, f
 
 def _hand_from(message: msg.HandTrajectory) -> HandTrajectory:
     side = 'left' if message.side == msg.HandTrajectory.LEFT else 'right'
-    return HandTrajectory(np.column_stack((message.u, message.v)), np.asarray(message.times_s), side, np.asarray(message.spread_px))
+    return HandTrajectory(
+        np.column_stack((message.u, message.v)), np.asarray(message.times_s), side, np.asarray(message.spread_px)
+    )
 
 
 def contact_message(contact: Contact, frame_from_camera: FloatArray) -> msg.Contact:
@@ -173,7 +194,10 @@ def contact_from(message: msg.Contact) -> Contact:
     """Return the contact of a message, in the frame that its array names."""
     names = {value: name for name, value in METHODS.items()}
     numbers = ('anisotropy', 'radius_m', 'score', 'valid_ratio', 'inlier_ratio', 'sigma_m')
-    vectors: dict[str, Any] = {name: np.array([getattr(message, name).x, getattr(message, name).y, getattr(message, name).z]) for name in ('point', 'normal', 'axis')}
+    vectors: dict[str, Any] = {
+        name: np.array([getattr(message, name).x, getattr(message, name).y, getattr(message, name).z])
+        for name in ('point', 'normal', 'axis')
+    }
     return Contact(
         **vectors,
         covariance=np.asarray(message.covariance).reshape(3, 3),
@@ -239,4 +263,6 @@ def abstention_message(abstention: Abstention) -> msg.Abstention:
 def abstention_from(message: msg.Abstention) -> Abstention:
     """Return the abstention of a message."""
     evidence = dict(zip(message.evidence_names, message.evidence, strict=True))
-    return Abstention(Code(message.outcome.code), message.outcome.message, message.label, (message.u, message.v), evidence)
+    return Abstention(
+        Code(message.outcome.code), message.outcome.message, message.label, (message.u, message.v), evidence
+    )

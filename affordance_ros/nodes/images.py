@@ -13,7 +13,14 @@ from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.geometry.depth import metres_from_raw
 from affordance_ros.results import Intrinsics
 
-COLOR_ENCODINGS = {'rgb8': (3, (0, 1, 2)), 'bgr8': (3, (2, 1, 0)), 'rgba8': (4, (0, 1, 2)), 'bgra8': (4, (2, 1, 0)), 'mono8': (1, (0, 0, 0)), '8UC3': (3, (2, 1, 0))}
+COLOR_ENCODINGS = {
+    'rgb8': (3, (0, 1, 2)),
+    'bgr8': (3, (2, 1, 0)),
+    'rgba8': (4, (0, 1, 2)),
+    'bgra8': (4, (2, 1, 0)),
+    'mono8': (1, (0, 0, 0)),
+    '8UC3': (3, (2, 1, 0)),
+}
 DEPTH_TYPES = {'16UC1': np.uint16, 'mono16': np.uint16, '32FC1': np.float32}
 
 
@@ -33,7 +40,9 @@ def rgb_from_message(message: Image) -> npt.NDArray[np.uint8]:
     """Return uint8 (H, W, 3). Raises BAD_ENCODING for an encoding that is not in COLOR_ENCODINGS."""
     if message.encoding not in COLOR_ENCODINGS:
         known = ', '.join(COLOR_ENCODINGS)
-        raise AffordanceError(Code.BAD_ENCODING, f'image encoding {message.encoding!r} is not supported; publish one of {known}')
+        raise AffordanceError(
+            Code.BAD_ENCODING, f'image encoding {message.encoding!r} is not supported; publish one of {known}'
+        )
     channels, order = COLOR_ENCODINGS[message.encoding]
     return np.ascontiguousarray(_pixels(message, np.uint8, channels)[..., list(order)])
 
@@ -41,7 +50,10 @@ def rgb_from_message(message: Image) -> npt.NDArray[np.uint8]:
 def depth_from_message(message: Image, scale: float = 0.0) -> npt.NDArray[np.float32]:
     """Return float32 metres (H, W), NaN where invalid. Raises BAD_ENCODING or UNITS."""
     if message.encoding not in DEPTH_TYPES:
-        raise AffordanceError(Code.BAD_ENCODING, f'depth encoding {message.encoding!r} is not supported; publish 16UC1 (millimetres) or 32FC1 (metres)')
+        raise AffordanceError(
+            Code.BAD_ENCODING,
+            f'depth encoding {message.encoding!r} is not supported; publish 16UC1 (millimetres) or 32FC1 (metres)',
+        )
     dtype = DEPTH_TYPES[message.encoding]
     return metres_from_raw(_pixels(message, dtype, 1)[..., 0].astype(dtype), message.encoding, scale)
 
@@ -49,7 +61,9 @@ def depth_from_message(message: Image, scale: float = 0.0) -> npt.NDArray[np.flo
 def intrinsics_from_message(message: CameraInfo) -> Intrinsics:
     """Return K with its distortion. Raises BAD_INPUT when the camera is not calibrated."""
     if not message.k[0] > 0 or not message.k[4] > 0:
-        raise AffordanceError(Code.BAD_INPUT, 'camera_info holds no calibration (K is zero); calibrate the camera or fix its driver')
+        raise AffordanceError(
+            Code.BAD_INPUT, 'camera_info holds no calibration (K is zero); calibrate the camera or fix its driver'
+        )
     return Intrinsics(
         fx=message.k[0],
         fy=message.k[4],
@@ -74,7 +88,9 @@ def image_message(pixels: npt.NDArray[Any], encoding: str, header: Any) -> Image
 def camera_info_message(intrinsics: Intrinsics, header: Any) -> CameraInfo:
     """Return a CameraInfo with K, D, R and P."""
     k = intrinsics
-    message = CameraInfo(header=header, width=k.width, height=k.height, distortion_model=k.distortion_model or 'plumb_bob')
+    message = CameraInfo(
+        header=header, width=k.width, height=k.height, distortion_model=k.distortion_model or 'plumb_bob'
+    )
     message.d = [float(value) for value in k.distortion] or [0.0] * 5
     message.k = [float(value) for value in k.matrix.ravel()]
     message.r = [float(value) for value in np.eye(3).ravel()]

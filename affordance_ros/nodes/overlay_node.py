@@ -61,12 +61,20 @@ class OverlayNode(SuiteNode):
         if image is None or answer is None or self._info is None or not self.debug.get_subscription_count():
             return
         try:
-            self.debug.publish(image_message(draw_overlay(self._drawable(image, answer, message)), 'rgb8', image.header))
+            self.debug.publish(
+                image_message(draw_overlay(self._drawable(image, answer, message)), 'rgb8', image.header)
+            )
         except AffordanceError as error:
             self.refuse(error)
 
     def _drawable(self, image: Image, answer: msg.AffordanceArray, targets: msg.GraspTargetArray) -> Answer:
-        frame = Frame(rgb_from_message(image), None, intrinsics_from_message(self._info), convert.nanoseconds_of(image.header.stamp), image.header.frame_id)
+        frame = Frame(
+            rgb_from_message(image),
+            None,
+            intrinsics_from_message(self._info),
+            convert.nanoseconds_of(image.header.stamp),
+            image.header.frame_id,
+        )
         prediction = convert.prediction_from(answer.affordances[0], answer.model, {})
         # Targets in another frame than the camera's cannot be drawn on the image.
         same = targets.header.frame_id == image.header.frame_id
@@ -82,9 +90,14 @@ def grasp_markers(message: msg.GraspTargetArray) -> MarkerArray:
         good = ColorRGBA(r=0.1, g=0.9, b=0.2, a=1.0) if index == 0 else ColorRGBA(r=0.9, g=0.8, b=0.1, a=0.7)
         arrow = Marker(header=message.header, ns='normals', id=index, type=Marker.ARROW, action=Marker.ADD, color=good)
         point, normal = target.contact.point, target.contact.normal
-        arrow.points = [point, Point(x=point.x + 0.05 * normal.x, y=point.y + 0.05 * normal.y, z=point.z + 0.05 * normal.z)]
+        arrow.points = [
+            point,
+            Point(x=point.x + 0.05 * normal.x, y=point.y + 0.05 * normal.y, z=point.z + 0.05 * normal.z),
+        ]
         arrow.scale.x, arrow.scale.y, arrow.scale.z = 0.004, 0.009, 0.012
-        hand = Marker(header=message.header, ns='grippers', id=index, type=Marker.LINE_LIST, action=Marker.ADD, color=good)
+        hand = Marker(
+            header=message.header, ns='grippers', id=index, type=Marker.LINE_LIST, action=Marker.ADD, color=good
+        )
         hand.scale.x = 0.003
         hand.points = [convert.point_message(p) for p in _hand_lines(target)]
         array.markers += [arrow, hand]
@@ -94,7 +107,16 @@ def grasp_markers(message: msg.GraspTargetArray) -> MarkerArray:
 def _hand_lines(target: msg.GraspTarget) -> Any:
     """Return the ends (N, 3) of the lines of a gripper: two fingers, the bar between them, the stem."""
     half, length = target.width_m / 2 + 0.006, GripperSettings().finger_length_m
-    corners = [(0, half, 0), (0, half, -length), (0, -half, 0), (0, -half, -length), (0, half, -length), (0, -half, -length), (0, 0, -length), (0, 0, -2 * length)]
+    corners = [
+        (0, half, 0),
+        (0, half, -length),
+        (0, -half, 0),
+        (0, -half, -length),
+        (0, half, -length),
+        (0, -half, -length),
+        (0, 0, -length),
+        (0, 0, -2 * length),
+    ]
     pose = convert.matrix_from_pose(target.grasp)
     return np.array(corners) @ pose[:3, :3].T + pose[:3, 3]
 

@@ -33,7 +33,9 @@ def declare(node: Node, kind: type[Parameters]) -> Parameters:
         descriptor = ParameterDescriptor(description=entry.metadata['doc'], read_only=not entry.metadata['live'])
         low, high = entry.metadata['low'], entry.metadata['high']
         if low is not None and isinstance(entry.default, float):
-            descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)]
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)
+            ]
         elif low is not None:
             descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
         values[entry.name] = node.declare_parameter(ros_name(entry.name), entry.default, descriptor).value
@@ -54,12 +56,16 @@ class AffordanceParameters:
     model_python: str = setting('', 'Python of the model process, empty: the one of this node')
     model_load_timeout_s: float = setting(600.0, 'seconds that loading may take', low=1.0, high=7200.0)
     input_need_depth: bool = setting(True, 'wait for a depth image with every colour image')
-    input_slop_s: float = setting(0.02, 'largest difference between the stamps of colour and depth, seconds', low=0.0, high=1.0)
+    input_slop_s: float = setting(
+        0.02, 'largest difference between the stamps of colour and depth, seconds', low=0.0, high=1.0
+    )
     input_max_age_s: float = setting(2.0, 'an older image is refused, seconds', low=0.05, high=600.0)
     input_depth_scale: float = setting(0.0, 'metres per depth unit, 0: what the encoding means', low=0.0, high=1.0)
     run_timeout_s: float = setting(30.0, 'time for one request, seconds', low=0.1, high=3600.0)
     run_wait_image_s: float = setting(5.0, 'how long a request waits for an image, seconds', low=0.0, high=600.0)
-    run_max_pending: int = setting(1, 'requests that may wait behind the one that runs; more are refused as BUSY', low=0, high=2)
+    run_max_pending: int = setting(
+        1, 'requests that may wait behind the one that runs; more are refused as BUSY', low=0, high=2
+    )
     run_max_rate: float = setting(1.0, 'answers per second in continuous mode', low=0.01, high=60.0)
     tf_target_frame: str = setting('', 'frame in which the camera pose is frozen, empty: none')
     tf_timeout_s: float = setting(0.2, 'how long to wait for the pose of the image, seconds', low=0.0, high=5.0)

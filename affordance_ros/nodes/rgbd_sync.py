@@ -97,7 +97,9 @@ class BundleStore:
             self._newest = None
 
     def _count(self, **changes: int) -> None:
-        self.counters = replace(self.counters, **{name: getattr(self.counters, name) + by for name, by in changes.items()})
+        self.counters = replace(
+            self.counters, **{name: getattr(self.counters, name) + by for name, by in changes.items()}
+        )
 
     def _add(self, queue: deque[tuple[int, Any]], stamp_ns: int, message: Any) -> None:
         if queue and stamp_ns < queue[-1][0] - self.slop_ns:  # a bag that loops, a simulation that starts again

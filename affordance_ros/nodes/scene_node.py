@@ -38,12 +38,20 @@ class SceneNode(SuiteNode):
         """Render the scene once."""
         s = self.settings
         if s.scene_preset not in PRESETS or s.depth_encoding not in ('16UC1', '32FC1'):
-            raise AffordanceError(Code.BAD_INPUT, f'scene.preset must be one of {", ".join(PRESETS)}, depth.encoding 16UC1 or 32FC1')
+            raise AffordanceError(
+                Code.BAD_INPUT, f'scene.preset must be one of {", ".join(PRESETS)}, depth.encoding 16UC1 or 32FC1'
+            )
         words = s.scene_must_have.split()
-        self.scene = sample_scene(s.scene_seed, s.scene_preset, must_have=(words[0], words[1]) if len(words) == 2 else None)
+        self.scene = sample_scene(
+            s.scene_seed, s.scene_preset, must_have=(words[0], words[1]) if len(words) == 2 else None
+        )
         self.view = self.scene.render()
         rng = np.random.default_rng(s.scene_seed)
-        frames = [SensorModel().apply(self.view.frame, rng) for _ in range(NOISE_FRAMES)] if s.scene_noise else [self.view.frame]
+        frames = (
+            [SensorModel().apply(self.view.frame, rng) for _ in range(NOISE_FRAMES)]
+            if s.scene_noise
+            else [self.view.frame]
+        )
         self._depth_pixels = [self._encoded(np.asarray(frame.depth)) for frame in frames]
         header = Header(frame_id=self.view.frame.frame_id)
         self._image = image_message(self.view.frame.rgb, 'rgb8', header)
@@ -86,7 +94,9 @@ class SceneNode(SuiteNode):
         try:
             from tf2_msgs.msg import TFMessage
         except ImportError:
-            self.get_logger().warning('tf2_msgs is not installed: no camera pose on /tf_static (make setup, or apt install ros-jazzy-tf2-msgs)')
+            self.get_logger().warning(
+                'tf2_msgs is not installed: no camera pose on /tf_static (make setup, or apt install ros-jazzy-tf2-msgs)'
+            )
             return
         self._static = self._static or self.create_publisher(TFMessage, '/tf_static', LATCHED)
         frame = self.view.frame
@@ -98,7 +108,13 @@ class SceneNode(SuiteNode):
         parts = []
         for part in self.scene.parts:
             truth = self.scene.truth(self.view, part.id)
-            entry = {'id': part.id, 'object': part.object_name, 'color': part.color, 'part': part.part, 'actions': part.actions}
+            entry = {
+                'id': part.id,
+                'object': part.object_name,
+                'color': part.color,
+                'part': part.part,
+                'actions': part.actions,
+            }
             entry |= {'pixels': int(truth.mask.sum()), 'width_m': truth.width_m, 'axis': truth.axis.tolist()}
             if len(truth.points):
                 entry |= {'middle_m': truth.points.mean(axis=0).tolist(), 'sentences': list(truth.sentences)}

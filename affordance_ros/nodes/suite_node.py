@@ -56,7 +56,9 @@ class SuiteNode(LifecycleNode):
         """Raise NOT_ACTIVE with the reason when the node does not answer."""
         if not self.active:
             reason = f' ({self.last_refusal.message})' if self.last_refusal else ''
-            raise AffordanceError(Code.NOT_ACTIVE, f'{self.get_name()} is not active; configure and activate it{reason}')
+            raise AffordanceError(
+                Code.NOT_ACTIVE, f'{self.get_name()} is not active; configure and activate it{reason}'
+            )
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Configure."""
@@ -104,7 +106,9 @@ class SuiteNode(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         refusal = self.last_refusal
         level = DiagnosticStatus.OK if self.active else DiagnosticStatus.WARN
-        status = DiagnosticStatus(level=level, name=self.get_fully_qualified_name(), message='active' if self.active else 'not active')
+        status = DiagnosticStatus(
+            level=level, name=self.get_fully_qualified_name(), message='active' if self.active else 'not active'
+        )
         values = self.health() | {'last refusal': f'{refusal.code.name}: {refusal.message}' if refusal else ''}
         status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
         array = DiagnosticArray(status=[status])

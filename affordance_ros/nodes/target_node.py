@@ -47,7 +47,13 @@ class TargetNode(SuiteNode):
         self.create_subscription(msg.Evidence, f'{source}/evidence', self._take, RESULT, callback_group=group)
         self.create_service(srv.GetGraspTargets, '~/get_grasp_targets', self._get, callback_group=group)
         self._server = ActionServer(
-            self, PlanGrasps, '~/plan_grasps', self._plan, callback_group=group, cancel_callback=lambda _: CancelResponse.ACCEPT, result_timeout=60
+            self,
+            PlanGrasps,
+            '~/plan_grasps',
+            self._plan,
+            callback_group=group,
+            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            result_timeout=60,
         )
         self._group = group
 
@@ -55,7 +61,9 @@ class TargetNode(SuiteNode):
         """Check and build the settings."""
         s = self.settings
         if s.depth_noise not in NOISE_PRESETS:
-            raise AffordanceError(Code.BAD_INPUT, f'unknown depth_noise {s.depth_noise!r}; presets: {", ".join(NOISE_PRESETS)}')
+            raise AffordanceError(
+                Code.BAD_INPUT, f'unknown depth_noise {s.depth_noise!r}; presets: {", ".join(NOISE_PRESETS)}'
+            )
         lift = LiftSettings(window_m=s.window_m, noise=NOISE_PRESETS[s.depth_noise])
         self.pipeline = PipelineSettings(lift, gripper_preset(s.gripper), GraspSettings(min_score=s.min_score))
 
@@ -77,7 +85,9 @@ class TargetNode(SuiteNode):
     def lift(self, evidence: msg.Evidence, gripper: str = '') -> msg.GraspTargetArray:
         """Return the grasp targets of an answer; every refusal is in it."""
         answer = evidence.answer
-        array = msg.GraspTargetArray(header=answer.header, request_id=answer.request_id, model=answer.model, stages=answer.stages)
+        array = msg.GraspTargetArray(
+            header=answer.header, request_id=answer.request_id, model=answer.model, stages=answer.stages
+        )
         array.query = answer.affordances[0].query
         try:
             if evidence.pose_outcome.code:
@@ -109,18 +119,26 @@ class TargetNode(SuiteNode):
             points = [PoseStamped(header=targets.header, pose=target.grasp) for target in targets.targets]
             self.trajectory.publish(Path(header=targets.header, poses=points))
 
-    async def ask(self, query: str, timeout_s: float, feedback: Any = None, canceled: Any = None) -> msg.GraspTargetArray:
+    async def ask(
+        self, query: str, timeout_s: float, feedback: Any = None, canceled: Any = None
+    ) -> msg.GraspTargetArray:
         """Ask the affordance_node and return the lifted answer; refusals come as its outcome. Never blocks the executor."""
         request = uuid.uuid4().hex
         lifted = self._waiting[request] = Future()
         array = msg.GraspTargetArray(request_id=request, query=query)
         handles: list[Any] = []
         watch = self.create_timer(0.05, lambda: self._watch(lifted, handles, canceled), callback_group=self._group)
-        limit = self.create_timer(timeout_s, lambda: _give_up(lifted, Code.TIMEOUT, f'no grasp targets within {timeout_s:.1f} s'), callback_group=self._group)
+        limit = self.create_timer(
+            timeout_s,
+            lambda: _give_up(lifted, Code.TIMEOUT, f'no grasp targets within {timeout_s:.1f} s'),
+            callback_group=self._group,
+        )
         try:
             self.require_active()
             if not self._predict.server_is_ready() and not self._predict.wait_for_server(timeout_sec=1.0):
-                raise AffordanceError(Code.NOT_ACTIVE, f'no affordance node answers at {self.settings.source!r}; start it or set source')
+                raise AffordanceError(
+                    Code.NOT_ACTIVE, f'no affordance node answers at {self.settings.source!r}; start it or set source'
+                )
             goal = PredictAffordance.Goal(query=query, request_id=request, timeout_s=float(timeout_s))
             handle = await self._predict.send_goal_async(goal, feedback_callback=feedback)
             handles.append(handle)

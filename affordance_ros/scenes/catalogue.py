@@ -103,10 +103,16 @@ def _kettle(rng: np.random.Generator) -> list[PartShape]:
 def _bottle(rng: np.random.Generator) -> list[PartShape]:
     radius, height = rng.uniform(0.030, 0.042), rng.uniform(0.13, 0.19)
     neck, shoulder = rng.uniform(0.013, 0.017), 0.72 * height
-    curve = [(neck + (radius - neck) * np.cos(a), shoulder + 0.18 * height * np.sin(a)) for a in np.linspace(0, np.pi / 2, 8)]
+    curve = [
+        (neck + (radius - neck) * np.cos(a), shoulder + 0.18 * height * np.sin(a)) for a in np.linspace(0, np.pi / 2, 8)
+    ]
     body = lathe([(0.0005, 0), (radius, 0)], [(radius, 0), (radius, shoulder)], [*curve, (neck, height * 0.92)])
     wide, cap_top = neck + 0.005, height * 0.92 + rng.uniform(0.024, 0.032)
-    cap = lathe([(neck, height * 0.92), (wide, height * 0.92)], [(wide, height * 0.92), (wide, cap_top)], [(wide, cap_top), (0.0005, cap_top)])
+    cap = lathe(
+        [(neck, height * 0.92), (wide, height * 0.92)],
+        [(wide, height * 0.92), (wide, cap_top)],
+        [(wide, cap_top), (0.0005, cap_top)],
+    )
     palette = list(COLORS.values())
     return [
         PartShape('body', body, (*HOLD, 'squeeze'), 2 * radius, Z),
@@ -135,7 +141,9 @@ def _hammer(rng: np.random.Generator) -> list[PartShape]:
     claw = prism([(-0.015, 0.1 * head), (0.015, 0.1 * head), (0.012, 0.6 * head), (-0.012, 0.6 * head)], 0.012, 0.030)
     return [
         PartShape('handle', tube(path, thick * (1.15 - 0.3 * t)), HOLD, 2 * thick, X),
-        PartShape('head', merge([face, claw]), ('pound with', 'hit with'), 0.036, Y, STEEL if rng.random() < 0.6 else DARK),
+        PartShape(
+            'head', merge([face, claw]), ('pound with', 'hit with'), 0.036, Y, STEEL if rng.random() < 0.6 else DARK
+        ),
     ]
 
 
@@ -146,7 +154,9 @@ def _screwdriver(rng: np.random.Generator) -> list[PartShape]:
     path = np.column_stack((-grip * (1 - t), np.zeros(10), np.full(10, thick)))
     return [
         PartShape('handle', tube(path, swell), (*HOLD, 'turn'), 2 * thick, X),
-        PartShape('shaft', tube([(-0.002, 0, thick), (shaft, 0, thick)], 0.0055), ('drive a screw with',), 0.011, X, STEEL),
+        PartShape(
+            'shaft', tube([(-0.002, 0, thick), (shaft, 0, thick)], 0.0055), ('drive a screw with',), 0.011, X, STEEL
+        ),
     ]
 
 
@@ -173,16 +183,33 @@ def _spatula(rng: np.random.Generator) -> list[PartShape]:
     outline = [(-0.005, -wide * 0.6), (0.02, -wide), (0.10, -wide), (0.10, wide), (0.02, wide), (-0.005, wide * 0.6)]
     return [
         PartShape('handle', tube(path, thick, flatten=0.7), HOLD, 2 * thick, X),
-        PartShape('blade', prism(outline, 0.006, 0.009), ('flip with', 'scrape with'), 2 * wide, X, (STEEL, DARK)[rng.integers(2)]),
+        PartShape(
+            'blade',
+            prism(outline, 0.006, 0.009),
+            ('flip with', 'scrape with'),
+            2 * wide,
+            X,
+            (STEEL, DARK)[rng.integers(2)],
+        ),
     ]
 
 
 def _bowl(rng: np.random.Generator) -> list[PartShape]:
     radius, height, wall = rng.uniform(0.06, 0.085), rng.uniform(0.05, 0.07), 0.004
-    outer = [(0.35 * radius + 0.65 * radius * np.sin(a), height * (1 - np.cos(a))) for a in np.linspace(0, np.pi / 2, 10)]
+    outer = [
+        (0.35 * radius + 0.65 * radius * np.sin(a), height * (1 - np.cos(a))) for a in np.linspace(0, np.pi / 2, 10)
+    ]
     inner = [(max(r - wall, 0.001), z + wall * 0.9) for r, z in reversed(outer[:-1])]
     rim = [(radius, height), (radius - wall, height)]
-    return [PartShape('body', lathe([(0.0005, 0), *outer], rim, [(radius - wall, height), *inner, (0.0005, wall)]), (*HOLD, 'fill'), 2 * radius, Z)]
+    return [
+        PartShape(
+            'body',
+            lathe([(0.0005, 0), *outer], rim, [(radius - wall, height), *inner, (0.0005, wall)]),
+            (*HOLD, 'fill'),
+            2 * radius,
+            Z,
+        )
+    ]
 
 
 def _carton(rng: np.random.Generator) -> list[PartShape]:
@@ -210,7 +237,9 @@ def _drawer(rng: np.random.Generator) -> list[PartShape]:
     thick, reach = rng.uniform(0.0065, 0.0085), rng.uniform(0.045, 0.06)
     shell = box((-half, 0, 0), (half, depth, height))
     front = box((-half + 0.008, -0.016, 0.010), (half - 0.008, 0, height - 0.012))
-    handle = _bar_handle(np.array([-reach, -0.014, height * 0.55]), np.array([reach, -0.014, height * 0.55]), 0.026, thick)
+    handle = _bar_handle(
+        np.array([-reach, -0.014, height * 0.55]), np.array([reach, -0.014, height * 0.55]), 0.026, thick
+    )
     return [
         PartShape('body', merge([shell, front]), ('close', 'push'), 2 * half, X),
         PartShape('handle', handle, ('open', 'pull', 'grasp'), 2 * thick, X, (STEEL, DARK, WOOD)[rng.integers(3)]),
@@ -246,4 +275,6 @@ CLASSES: dict[str, Builder] = {
     'cabinet': _cabinet,
 }
 FACES_CAMERA = frozenset({'drawer', 'cabinet'})
-PART_NAMES: dict[str, tuple[str, ...]] = {name: tuple(part.name for part in build(np.random.default_rng(0))) for name, build in CLASSES.items()}
+PART_NAMES: dict[str, tuple[str, ...]] = {
+    name: tuple(part.name for part in build(np.random.default_rng(0))) for name, build in CLASSES.items()
+}

@@ -27,12 +27,23 @@ BACKGROUND = (0.34, 0.35, 0.38)
 
 def render(scene: Scene, stamp_ns: int) -> View:
     """Return colour, depth (NaN where no ray hits), normals and part ids of a scene."""
-    table = prism([(-TABLE_HALF_M, -TABLE_HALF_M), (TABLE_HALF_M, -TABLE_HALF_M), (TABLE_HALF_M, TABLE_HALF_M), (-TABLE_HALF_M, TABLE_HALF_M)], -0.03, 0.0)
+    table = prism(
+        [
+            (-TABLE_HALF_M, -TABLE_HALF_M),
+            (TABLE_HALF_M, -TABLE_HALF_M),
+            (TABLE_HALF_M, TABLE_HALF_M),
+            (-TABLE_HALF_M, TABLE_HALF_M),
+        ],
+        -0.03,
+        0.0,
+    )
     meshes = [table, *(part.mesh for part in scene.placed)]
     mesh = merge(meshes)
     face_part = np.repeat(np.arange(len(meshes)), [len(item.faces) for item in meshes]).astype(np.int32)
     caster = open3d.t.geometry.RaycastingScene(nthreads=1)
-    caster.add_triangles(open3d.core.Tensor(mesh.vertices.astype(np.float32)), open3d.core.Tensor(mesh.faces.astype(np.uint32)))
+    caster.add_triangles(
+        open3d.core.Tensor(mesh.vertices.astype(np.float32)), open3d.core.Tensor(mesh.faces.astype(np.uint32))
+    )
 
     pose = np.asarray(scene.table_from_camera).astype(np.float32)
     rays = _camera_rays(scene, pose)
@@ -42,7 +53,9 @@ def render(scene: Scene, stamp_ns: int) -> View:
     parts, normals = np.zeros(depth.shape, np.int32), np.zeros((*depth.shape, 3), np.float32)
     primitive = hits['primitive_ids'].numpy()[hit]
     parts[hit] = face_part[primitive]
-    normals[hit] = _smooth_normals(mesh.normals, mesh.faces[primitive], hits['primitive_uvs'].numpy()[hit], rays[..., 3:][hit])
+    normals[hit] = _smooth_normals(
+        mesh.normals, mesh.faces[primitive], hits['primitive_uvs'].numpy()[hit], rays[..., 3:][hit]
+    )
 
     points = rays[..., :3] + np.where(hit, depth, 0)[..., None] * rays[..., 3:]
     lit = _shadows(caster, points, normals, hit, scene.light.direction.astype(np.float32))
@@ -70,7 +83,9 @@ def _camera_rays(scene: Scene, pose: Float32) -> Float32:
     return rays
 
 
-def _smooth_normals(vertex_normals: npt.NDArray[np.float64], corners: npt.NDArray[np.int64], uv: Float32, rays: Float32) -> Float32:
+def _smooth_normals(
+    vertex_normals: npt.NDArray[np.float64], corners: npt.NDArray[np.int64], uv: Float32, rays: Float32
+) -> Float32:
     """Interpolate vertex normals at barycentric (u, v) of each hit and turn them towards the viewer."""
     table = vertex_normals.astype(np.float32)
     u, v = uv[:, :1], uv[:, 1:]
@@ -79,7 +94,13 @@ def _smooth_normals(vertex_normals: npt.NDArray[np.float64], corners: npt.NDArra
     return (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)).astype(np.float32)
 
 
-def _shadows(caster: open3d.t.geometry.RaycastingScene, points: Float32, normals: Float32, hit: npt.NDArray[np.bool_], light: Float32) -> Float32:
+def _shadows(
+    caster: open3d.t.geometry.RaycastingScene,
+    points: Float32,
+    normals: Float32,
+    hit: npt.NDArray[np.bool_],
+    light: Float32,
+) -> Float32:
     """Return the share of direct light (H, W). Large images are tested on every second pixel and interpolated (soft edges)."""
     height, width = hit.shape
     step = 2 if width >= 400 else 1
@@ -99,7 +120,13 @@ def _shadows(caster: open3d.t.geometry.RaycastingScene, points: Float32, normals
 
 
 def _shade(
-    scene: Scene, points: Float32, normals: Float32, parts: npt.NDArray[np.int32], hit: npt.NDArray[np.bool_], lit: Float32, rays: Float32
+    scene: Scene,
+    points: Float32,
+    normals: Float32,
+    parts: npt.NDArray[np.int32],
+    hit: npt.NDArray[np.bool_],
+    lit: Float32,
+    rays: Float32,
 ) -> npt.NDArray[np.uint8]:
     light = scene.light.direction.astype(np.float32)
     colors = np.array([(0, 0, 0), *(part.color for part in scene.placed)], np.float32)
@@ -131,7 +158,9 @@ def _table_color(points: Float32, look: TableLook) -> Float32:
     elif look.pattern == 'stripes':
         share = (0.5 + 0.5 * np.sin(2 * np.pi * x)).astype(np.float32)
     elif look.pattern == 'grain':
-        share = (0.5 + 0.25 * np.sin(9 * x + 1.5 * np.sin(0.7 * y)) + 0.25 * np.sin(23 * x + 2.5 * np.sin(0.4 * y + 1))).astype(np.float32)
+        share = (
+            0.5 + 0.25 * np.sin(9 * x + 1.5 * np.sin(0.7 * y)) + 0.25 * np.sin(23 * x + 2.5 * np.sin(0.4 * y + 1))
+        ).astype(np.float32)
     else:
         share = np.zeros(len(points), np.float32)
     first, second = (np.asarray(color, np.float32) for color in look.colors)

@@ -44,7 +44,9 @@ def sample_scene(seed: int, preset: str = 'vga', *, must_have: tuple[str, str] |
     if preset not in PRESETS:
         raise ValueError(f'preset must be one of {", ".join(PRESETS)}, got {preset!r}')
     if must_have is not None and (must_have[0] not in COLORS or must_have[1] not in CLASSES):
-        raise ValueError(f'must_have must be a colour of {", ".join(COLORS)} and a class of {", ".join(CLASSES)}, got {must_have}')
+        raise ValueError(
+            f'must_have must be a colour of {", ".join(COLORS)} and a class of {", ".join(CLASSES)}, got {must_have}'
+        )
     rng = np.random.default_rng(seed)
     azimuth = rng.uniform(-np.pi, np.pi)
     intrinsics, table_from_camera = _camera(rng, PRESETS[preset], azimuth)
@@ -54,7 +56,10 @@ def sample_scene(seed: int, preset: str = 'vga', *, must_have: tuple[str, str] |
 
 def _camera(rng: np.random.Generator, preset: CameraPreset, azimuth: float) -> tuple[Intrinsics, Array]:
     focal = rng.uniform(*preset.focal) * preset.width
-    center = (preset.width - 1) / 2 + rng.uniform(-0.02, 0.02) * preset.width, (preset.height - 1) / 2 + rng.uniform(-0.02, 0.02) * preset.height
+    center = (
+        (preset.width - 1) / 2 + rng.uniform(-0.02, 0.02) * preset.width,
+        (preset.height - 1) / 2 + rng.uniform(-0.02, 0.02) * preset.height,
+    )
     intrinsics = Intrinsics(focal, focal, *center, width=preset.width, height=preset.height)
     distance, elevation = rng.uniform(*preset.distance_m), np.radians(rng.uniform(*preset.elevation_deg))
     aim = np.array([*rng.uniform(-0.03, 0.03, 2), 0.03])
@@ -117,10 +122,14 @@ def _free_place(
         yaw = rng.uniform(-np.pi, np.pi) if azimuth is None else azimuth + np.pi / 2 + rng.uniform(-0.7, 0.7)
         center = rng.uniform(-AREA_M, AREA_M, 2)
         if azimuth is not None:  # furniture stands at the back
-            center = -rng.uniform(0.08, AREA_M) * np.array([np.cos(azimuth), np.sin(azimuth)]) + rng.uniform(-0.08, 0.08, 2)
+            center = -rng.uniform(0.08, AREA_M) * np.array([np.cos(azimuth), np.sin(azimuth)]) + rng.uniform(
+                -0.08, 0.08, 2
+            )
         if all(np.linalg.norm(center - other) > 0.86 * (radius + reach) for other, reach in taken):
             taken.append((center, radius))
-            rotated = np.array([np.cos(yaw) * middle[0] - np.sin(yaw) * middle[1], np.sin(yaw) * middle[0] + np.cos(yaw) * middle[1]])
+            rotated = np.array(
+                [np.cos(yaw) * middle[0] - np.sin(yaw) * middle[1], np.sin(yaw) * middle[0] + np.cos(yaw) * middle[1]]
+            )
             return float(yaw), center - rotated
     return None
 
@@ -135,7 +144,9 @@ def _table(rng: np.random.Generator) -> TableLook:
     base = colorsys.hsv_to_rgb(rng.uniform(0, 1), rng.uniform(0.03, 0.35), rng.uniform(0.25, 0.75))
     second = tuple(float(channel * rng.uniform(0.6, 0.92)) for channel in base)
     pattern = ('plain', 'stripes', 'checker', 'grain')[int(rng.integers(4))]
-    return TableLook((base, (second[0], second[1], second[2])), pattern, float(rng.uniform(0.04, 0.14)), float(rng.uniform(0, np.pi)))
+    return TableLook(
+        (base, (second[0], second[1], second[2])), pattern, float(rng.uniform(0.04, 0.14)), float(rng.uniform(0, np.pi))
+    )
 
 
 def _light(rng: np.random.Generator) -> Light:

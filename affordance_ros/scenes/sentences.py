@@ -35,7 +35,9 @@ def sentences_for(part: ScenePart, parts: Sequence[ScenePart]) -> tuple[str, ...
         sentences += [f'{action} {noun}' for action in part.actions]
         sentences += [f'I want to {action} {noun}' for action in part.actions]
         sentences += [f'Where should I {action} {noun}?' for action in part.actions[:2]]
-        sentences += [f'{verb} {noun} by {its} {part.part}' for verb in ('grasp', 'hold', 'take') for its in ('its', 'the')]
+        sentences += [
+            f'{verb} {noun} by {its} {part.part}' for verb in ('grasp', 'hold', 'take') for its in ('its', 'the')
+        ]
         sentences += [f'grasp the {part.part} of {noun}', f'touch the {part.part} of {noun}']
     return tuple(dict.fromkeys(sentences))
 

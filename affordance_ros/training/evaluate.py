@@ -40,7 +40,10 @@ class PointingScore:
 
     def rates(self) -> dict[str, object]:
         """Return the counts and their shares of all questions asked."""
-        shares = {f'{name}_rate': getattr(self, name) / max(1, self.asked) for name in ('in_part', 'in_object', 'near_part', 'unparsable', 'empty')}
+        shares = {
+            f'{name}_rate': getattr(self, name) / max(1, self.asked)
+            for name in ('in_part', 'in_object', 'near_part', 'unparsable', 'empty')
+        }
         return asdict(self) | shares
 
 

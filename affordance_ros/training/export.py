@@ -33,19 +33,44 @@ def export_checkpoint(net: PocketNet, recipe: PocketRecipe, tokenizer: bytes, ou
     (out / 'tokenizer.model').write_bytes(tokenizer)
     _write(out / 'config.json', _model_config(net, recipe))
     _write(out / 'tokenizer_config.json', _TOKENIZER)
-    _write(out / 'special_tokens_map.json', {'bos_token': '<s>', 'eos_token': '</s>', 'pad_token': '<unk>', 'unk_token': '<unk>'})
-    _write(out / 'generation_config.json', {'bos_token_id': 1, 'eos_token_id': 2, 'pad_token_id': 0, 'max_length': 1024})
+    _write(
+        out / 'special_tokens_map.json',
+        {'bos_token': '<s>', 'eos_token': '</s>', 'pad_token': '<unk>', 'unk_token': '<unk>'},
+    )
+    _write(
+        out / 'generation_config.json', {'bos_token_id': 1, 'eos_token_id': 2, 'pad_token_id': 0, 'max_length': 1024}
+    )
     tower = net.perception.tower.config
-    fields = ('hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads', 'image_size', 'patch_size', 'hidden_act')
+    fields = (
+        'hidden_size',
+        'intermediate_size',
+        'num_hidden_layers',
+        'num_attention_heads',
+        'image_size',
+        'patch_size',
+        'hidden_act',
+    )
     values = {name: getattr(tower, name) for name in (*fields, 'projection_dim', 'layer_norm_eps')}
-    _write(out / 'clip' / 'config.json', {'architectures': ['CLIPVisionModel'], 'model_type': 'clip_vision_model', **values})
+    _write(
+        out / 'clip' / 'config.json',
+        {'architectures': ['CLIPVisionModel'], 'model_type': 'clip_vision_model', **values},
+    )
     _write(out / 'clip' / 'preprocessor_config.json', _preprocessor(recipe.tower.image_px))
 
 
 def _model_config(net: PocketNet, recipe: PocketRecipe) -> dict[str, object]:
     language = net.language.config
-    fields = ('hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads', 'num_key_value_heads', 'vocab_size')
-    values = {name: getattr(language, name) for name in (*fields, 'max_position_embeddings', 'rms_norm_eps', 'hidden_act')}
+    fields = (
+        'hidden_size',
+        'intermediate_size',
+        'num_hidden_layers',
+        'num_attention_heads',
+        'num_key_value_heads',
+        'vocab_size',
+    )
+    values = {
+        name: getattr(language, name) for name in (*fields, 'max_position_embeddings', 'rms_norm_eps', 'hidden_act')
+    }
     return {
         'architectures': ['LlavaLlamaForCausalLM'],
         'model_type': 'llava_llama',

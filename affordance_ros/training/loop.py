@@ -83,7 +83,9 @@ def run_steps(
     stage: Stage,
     progress: Progress,
     rank: Rank,
-    hooks: tuple[list[torch.optim.Optimizer], Callable[[int, np.random.Generator], Losses], Callable[[int, Losses], None]],
+    hooks: tuple[
+        list[torch.optim.Optimizer], Callable[[int, np.random.Generator], Losses], Callable[[int, Losses], None]
+    ],
     seed: int,
 ) -> None:
     """Run a stage from `progress.step` on. hooks: optimisers, losses of one step ('loss' is minimised), report after a step."""
@@ -110,7 +112,12 @@ def run_steps(
 def save_state(path: Path, net: nn.Module, optimizers: list[torch.optim.Optimizer], progress: Progress) -> None:
     """Write the state of a run, whole or not at all."""
     partial = path.with_suffix('.partial')
-    state = {'net': net.state_dict(), 'optimizers': [o.state_dict() for o in optimizers], 'stage': progress.stage, 'step': progress.step}
+    state = {
+        'net': net.state_dict(),
+        'optimizers': [o.state_dict() for o in optimizers],
+        'stage': progress.stage,
+        'step': progress.step,
+    }
     torch.save(state, partial)
     os.replace(partial, path)
 
@@ -125,7 +132,9 @@ def launch(worker: Callable[..., None], arguments: tuple[object, ...], processes
     torch.multiprocessing.spawn(_joined, (worker, arguments, processes, str(rendezvous)), nprocs=processes)
 
 
-def _joined(index: int, worker: Callable[..., None], arguments: tuple[object, ...], processes: int, rendezvous: str) -> None:
+def _joined(
+    index: int, worker: Callable[..., None], arguments: tuple[object, ...], processes: int, rendezvous: str
+) -> None:
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'file://{rendezvous}', rank=index, world_size=processes)
     try:

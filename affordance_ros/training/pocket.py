@@ -58,7 +58,9 @@ class PocketRun:
                 self._log(step, losses)
             if step % self.recipe.save_every == 0 or step == stage.steps:
                 done = step == stage.steps and not answering
-                save_state(self.out / 'state.pt', self.net, optimizers, Progress('answers', 0) if done else self.progress)
+                save_state(
+                    self.out / 'state.pt', self.net, optimizers, Progress('answers', 0) if done else self.progress
+                )
 
         run_steps(stage, self.progress, self.rank, (optimizers, losses_of, report), self.recipe.seed)
 

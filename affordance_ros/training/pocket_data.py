@@ -21,7 +21,10 @@ from affordance_ros.training.pocket_net import CELLS
 from affordance_ros.training.pocket_tokenizer import CLOSE, MIDDLE, OPEN, piece
 from affordance_ros.training.recipes import TowerSizes
 
-MEAN, STD = np.array([0.48145466, 0.4578275, 0.40821073], np.float32), np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
+MEAN, STD = (
+    np.array([0.48145466, 0.4578275, 0.40821073], np.float32),
+    np.array([0.26862954, 0.26130258, 0.27577711], np.float32),
+)
 MIN_AREA = 40
 TEMPLATE = 'vicuna_v1'
 DIGIT_WEIGHTS = (1.0, 0.999, 0.3)
@@ -71,7 +74,10 @@ def dense_labels(views: list[View], sizes: TowerSizes) -> tuple[Tensor, Tensor, 
     cells, colors, votes = [], [], []
     for view in views:
         height, width = view.slots.shape
-        rows, columns = ((np.arange(side) + 0.5) / side * height).astype(int), ((np.arange(side) + 0.5) / side * width).astype(int)
+        rows, columns = (
+            ((np.arange(side) + 0.5) / side * height).astype(int),
+            ((np.arange(side) + 0.5) / side * width).astype(int),
+        )
         slots = view.slots[rows[:, None], columns].astype(int)
         patches = slots.reshape(grid, CELLS, grid, CELLS).transpose(0, 2, 1, 3).reshape(grid * grid, -1)
         pair = np.concatenate(([0], view.shard.pairs[view.index] + 1))
@@ -130,7 +136,9 @@ def draw_turns(view: View, count: int, rng: np.random.Generator) -> Iterator[tup
         yield int(slot) + 1, sentence
 
 
-def pack_turns(views: list[View], writer: TurnWriter, sizes: TowerSizes, turns: int, rng: np.random.Generator) -> dict[str, Tensor]:
+def pack_turns(
+    views: list[View], writer: TurnWriter, sizes: TowerSizes, turns: int, rng: np.random.Generator
+) -> dict[str, Tensor]:
     """Pack `turns` questions behind each image.
 
     Returns ids, positions, labels, weights (B, L), an additive mask (B, 1, L, L), and for the guided attention: guided (G, 2)
@@ -145,7 +153,13 @@ def pack_turns(views: list[View], writer: TurnWriter, sizes: TowerSizes, turns: 
     guided, regions, spots = [], [], []
     for index, (row, view) in enumerate(zip(rows, views, strict=True)):
         count = len(row[0])
-        ids[index, :count], positions[index, :count], turn_of[index, :count], labels[index, :count], weights[index, :count] = row[:5]
+        (
+            ids[index, :count],
+            positions[index, :count],
+            turn_of[index, :count],
+            labels[index, :count],
+            weights[index, :count],
+        ) = row[:5]
         for column, part_id in row[5]:
             region, spot = _targets(view, part_id, sizes.grid)
             guided.append((index, column))

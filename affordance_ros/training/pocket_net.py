@@ -110,7 +110,11 @@ class PocketNet(nn.Module):
             cosine, sine = kwargs['position_embeddings']
             rotated = []
             for projection in (module.q_proj, module.k_proj):
-                heads = functional.linear(hidden, projection.weight[:width]).unflatten(-1, (GUIDED_HEADS, -1)).transpose(1, 2)
+                heads = (
+                    functional.linear(hidden, projection.weight[:width])
+                    .unflatten(-1, (GUIDED_HEADS, -1))
+                    .transpose(1, 2)
+                )
                 rotated.append(heads * cosine[:, None] + rotate_half(heads) * sine[:, None])
             self._guides[index] = (rotated[0], rotated[1])
 
@@ -121,7 +125,9 @@ class PocketNet(nn.Module):
         embeddings = self.language.model.embed_tokens(batch['ids'])
         image = self.projector(features)
         patches = image.shape[1]
-        embeddings = torch.cat((embeddings[:, :prefix], image.to(embeddings.dtype), embeddings[:, prefix + patches :]), dim=1)
+        embeddings = torch.cat(
+            (embeddings[:, :prefix], image.to(embeddings.dtype), embeddings[:, prefix + patches :]), dim=1
+        )
         hidden = self.language.model(
             inputs_embeds=embeddings, attention_mask=batch['mask'], position_ids=batch['positions'], use_cache=False
         ).last_hidden_state
@@ -141,7 +147,10 @@ class PocketNet(nn.Module):
         total, looked = torch.zeros(()), torch.zeros(())
         for index, (queries, keys) in self._guides.items():
             asked = queries[rows, :, columns]
-            scores = torch.einsum('ghd,ghnd->ghn', asked, keys[rows, :, : prefix + patches]).float() * asked.shape[-1] ** -0.5
+            scores = (
+                torch.einsum('ghd,ghnd->ghn', asked, keys[rows, :, : prefix + patches]).float()
+                * asked.shape[-1] ** -0.5
+            )
             log_share = torch.log_softmax(scores, dim=-1)[..., prefix:]
             target = batch['regions' if GUIDED[index] == 'region' else 'spots']
             total = total - torch.einsum('ghn,gn->gh', log_share, target).mean()

@@ -16,7 +16,12 @@ from affordance_ros.models.robopoint import POINT_SUFFIX
 from affordance_ros.scenes import sample_scene
 
 OPEN, MIDDLE, CLOSE = ' [(0.', ', 0.', ')]'
-EXTRA_LINES = ('0 1 2 3 4 5 6 7 8 9', 'USER: ASSISTANT:', 'A B C D E F G H I J K L M N O P Q R S T U V W X Y Z', ". , ? ! ' - : ( ) [ ]")
+EXTRA_LINES = (
+    '0 1 2 3 4 5 6 7 8 9',
+    'USER: ASSISTANT:',
+    'A B C D E F G H I J K L M N O P Q R S T U V W X Y Z',
+    ". , ? ! ' - : ( ) [ ]",
+)
 
 
 def piece(text: str) -> str:
@@ -54,7 +59,10 @@ def train_tokenizer(sentences: Sequence[str], size: int) -> bytes:
         bos_id=1,
         eos_id=2,
         pad_id=-1,
-        user_defined_symbols=[piece(text) for text in (POINT_SUFFIX, *dict.fromkeys(systems), ' USER:', ' ASSISTANT:', OPEN, MIDDLE, CLOSE)],
+        user_defined_symbols=[
+            piece(text)
+            for text in (POINT_SUFFIX, *dict.fromkeys(systems), ' USER:', ' ASSISTANT:', OPEN, MIDDLE, CLOSE)
+        ],
         hard_vocab_limit=False,
         minloglevel=2,
         num_threads=1,

@@ -57,9 +57,13 @@ class PocketRecipe:
     language: LanguageSizes = field(default_factory=LanguageSizes)
     views: int = 40_000
     seed: int = 0
-    perception: Stage = field(default_factory=lambda: Stage(steps=2500, images=8, learning_rate=1.8e-3, tower_rate=1.8e-3))
+    perception: Stage = field(
+        default_factory=lambda: Stage(steps=2500, images=8, learning_rate=1.8e-3, tower_rate=1.8e-3)
+    )
     answers: Stage = field(
-        default_factory=lambda: Stage(steps=4200, images=4, learning_rate=1.5e-3, tower_rate=3e-4, turns=8, frozen_share=0.4)
+        default_factory=lambda: Stage(
+            steps=4200, images=4, learning_rate=1.5e-3, tower_rate=3e-4, turns=8, frozen_share=0.4
+        )
     )
     save_every: int = 100
 

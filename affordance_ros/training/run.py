@@ -22,7 +22,9 @@ from affordance_ros.training.pocket_tokenizer import pocket_sentences, train_tok
 from affordance_ros.training.recipes import RECIPES, PocketRecipe
 
 
-def train(model: str, recipe_name: str, out: Path, *, resume: bool = False, processes: int = 0, scenes: int = 500) -> PointingScore:
+def train(
+    model: str, recipe_name: str, out: Path, *, resume: bool = False, processes: int = 0, scenes: int = 500
+) -> PointingScore:
     """Train `model` by a named recipe into `out`: views/, state.pt, log.jsonl, checkpoint/, evaluation.json.
 
     Args:
@@ -38,11 +40,15 @@ def train(model: str, recipe_name: str, out: Path, *, resume: bool = False, proc
     if recipe_name not in RECIPES:
         raise AffordanceError(Code.BAD_INPUT, f'unknown recipe {recipe_name!r}; there are: {", ".join(RECIPES)}')
     if not resume and out.exists() and any(out.iterdir()):
-        raise AffordanceError(Code.BAD_INPUT, f'{out} is not empty; give a new folder, or --resume to go on with the run in it')
+        raise AffordanceError(
+            Code.BAD_INPUT, f'{out} is not empty; give a new folder, or --resume to go on with the run in it'
+        )
     recipe = RECIPES[recipe_name]
     out.mkdir(parents=True, exist_ok=True)
     processes = processes or len(os.sched_getaffinity(0))
-    with Progress(TextColumn('{task.description:<22}'), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()) as bars:
+    with Progress(
+        TextColumn('{task.description:<22}'), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    ) as bars:
         _prepare(recipe, out, processes, bars)
         _train(recipe, out, processes, bars)
         write_checkpoint(recipe, out)

@@ -64,7 +64,9 @@ def test_packed_questions_are_blind_to_each_other(tokenizer: bytes, views: Path)
     start = len(writer.head) + SMOKE.tower.grid**2
     embeddings = net.language.model.embed_tokens(batch['ids'])
     with torch.no_grad():
-        packed = net.language.model(inputs_embeds=embeddings, attention_mask=batch['mask'], position_ids=batch['positions']).last_hidden_state
+        packed = net.language.model(
+            inputs_embeds=embeddings, attention_mask=batch['mask'], position_ids=batch['positions']
+        ).last_hidden_state
         turns = batch['positions'][0, start:].eq(start).nonzero().flatten().tolist() + [batch['ids'].shape[1] - start]
         for begin, end in zip(turns[:-1], turns[1:], strict=True):
             alone = torch.cat((embeddings[:, :start], embeddings[:, start + begin : start + end]), dim=1)
@@ -76,7 +78,9 @@ def test_labels_follow_the_mirror(views: Path) -> None:
     shards = load_shards(views)
     drawn = draw_views(shards, 30, np.random.default_rng(3))
     mirrored = next(view for view in drawn if view.mirrored)
-    straight = replace(mirrored, mirrored=False, slots=mirrored.slots[:, ::-1], points=mirrored.points * (-1, 1) + (1, 0))
+    straight = replace(
+        mirrored, mirrored=False, slots=mirrored.slots[:, ::-1], points=mirrored.points * (-1, 1) + (1, 0)
+    )
     cells = [dense_labels([view], SMOKE.tower)[0].view(4, 4, 4, 4) for view in (mirrored, straight)]
     flipped = cells[1].flip(1).flip(3)
     assert (cells[0] == flipped).float().mean() > 0.97
@@ -136,7 +140,9 @@ def test_random_weights_load_and_their_text_is_refused(tmp_path: Path, tokenizer
     assert unreadable.value.code == Code.UNPARSABLE_ANSWER
 
 
-@pytest.mark.parametrize(('model', 'recipe', 'code'), [('glover', 'pocket', Code.UNKNOWN_MODEL), ('robopoint', 'huge', Code.BAD_INPUT)])
+@pytest.mark.parametrize(
+    ('model', 'recipe', 'code'), [('glover', 'pocket', Code.UNKNOWN_MODEL), ('robopoint', 'huge', Code.BAD_INPUT)]
+)
 def test_a_wrong_name_is_refused(tmp_path: Path, model: str, recipe: str, code: Code) -> None:
     with pytest.raises(AffordanceError) as refused:
         train(model, recipe, tmp_path / 'new')
