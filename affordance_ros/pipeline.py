@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""predict -> lift -> grasp: the whole way from a frame and a question to grasp targets, for nodes, bags, examples and the CLI."""
+"""predict -> lift -> grasp: from a frame and a question to grasp targets, for nodes, bags, examples and the CLI."""
 
 import time
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ class Answer:
     seconds: Mapping[str, float]
 
 
-def run(
+def run(  # noqa: PLR0913 - the two callbacks are keywords
     model: AffordanceModel,
     frame: Frame,
     query: Query,

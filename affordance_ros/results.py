@@ -60,7 +60,7 @@ def _labels(labels: tuple[str, ...], count: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Intrinsics:
-    """Pinhole parameters in pixels of an image of `width` x `height`; `distortion` as CameraInfo gives it (empty: none)."""
+    """Pinhole parameters in pixels of a `width` x `height` image; `distortion` as CameraInfo gives it (empty: none)."""
 
     fx: float
     fy: float
@@ -130,7 +130,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked of a frame: a sentence, or an object and an action; `task` names the kind of answer (model-specific)."""
+    """What is asked of a frame: a sentence, or an object and an action; `task` names the kind of answer."""
 
     text: str = ''
     object: str = ''

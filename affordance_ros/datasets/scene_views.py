@@ -35,7 +35,8 @@ _ACTIONS = {
 class ShardColumns:
     """Arrays of one shard, first axis = scene.
 
-    images: uint8 (N, S, S, 3), stretched to a square. part_ids: uint8 (N, h, w). pairs, colors, objects: int16 (N, MAX_PARTS), -1 = none.
+    images: uint8 (N, S, S, 3), stretched to a square. part_ids: uint8 (N, h, w).
+    pairs, colors, objects: int16 (N, MAX_PARTS), -1 = none.
     points: float32 (N, MAX_PARTS, 2), canonical (u, v) in [0, 1] of the image, NaN = not visible. areas: int32 pixels.
     """
 

@@ -6,8 +6,9 @@
 """
 
 from affordance_ros.scenes.sampling import PRESETS, CameraPreset, sample_scene
-from affordance_ros.scenes.scene import Scene, ScenePart
+from affordance_ros.scenes.scene import Scene
 from affordance_ros.scenes.sensor import SensorModel
+from affordance_ros.scenes.sentences import ScenePart
 from affordance_ros.scenes.view import PartTruth, View
 
 __all__ = ['PRESETS', 'CameraPreset', 'PartTruth', 'Scene', 'ScenePart', 'SensorModel', 'View', 'sample_scene']

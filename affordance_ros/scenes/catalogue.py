@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The object classes of the scenes: each is made of labelled parts with the actions that each part affords.
 
-A builder draws sizes from a random generator and returns the parts in the object's frame (z up, standing or lying on z = 0,
-x along the handle). To add a class: write a builder and put it in `CLASSES`.
+A builder draws sizes from a random generator and returns the parts in the object's frame (z up, on z = 0, x along the
+handle). To add a class: write a builder and put it in `CLASSES`.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,10 @@ DARK = (0.10, 0.10, 0.11)
 
 @dataclass(frozen=True)
 class PartShape:
-    """A labelled part. width_m: thickness between the fingers. axis: unit (3,) along the part. color None: the object's colour."""
+    """A labelled part.
+
+    width_m: thickness between the fingers. axis: unit (3,) along the part. color None: the object's colour.
+    """
 
     name: str
     mesh: Mesh

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Triangle meshes for the parts of the scene objects: lathe, tube, box and prism, with smooth normals.
 
-Vertices are metres in the frame of the object (z up, z = 0 on the table). Edges that must look sharp have their vertices twice.
+Vertices are metres in the frame of the object (z up, z = 0 on the table). Sharp edges have their vertices twice.
 """
 
 from collections.abc import Sequence
@@ -72,7 +72,7 @@ def lathe(*profiles: Sequence[tuple[float, float]], segments: int = 40) -> Mesh:
 
 
 def tube(path: npt.ArrayLike, radii: npt.ArrayLike, *, flatten: float = 1.0, segments: int = 14) -> Mesh:
-    """Sweep an ellipse along a path (N, 3) with radii (N,) or one radius; `flatten` scales its second axis. Ends are capped."""
+    """Sweep an ellipse along a path (N, 3) with radii (N,) or one; `flatten` scales its second axis. Capped ends."""
     points = np.asarray(path, dtype=np.float64)
     radius = np.broadcast_to(np.asarray(radii, dtype=np.float64), (len(points),))
     tangents = np.gradient(points, axis=0)

@@ -7,7 +7,7 @@ Rays have z = 1 in the camera frame, so the hit parameter is the depth along the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,9 @@ from affordance_ros.scenes.view import View
 if TYPE_CHECKING:
     from affordance_ros.scenes.scene import Scene, TableLook
 
-Float32 = npt.NDArray[np.float32]
+Float32 = npt.NDArray[Any]  # float32; numpy's stubs widen most results
 TABLE_HALF_M = 1.6
+TENSOR: Any = open3d.core.Tensor  # its type stubs refuse the arrays that it takes
 BACKGROUND = (0.34, 0.35, 0.38)
 
 
@@ -42,12 +43,12 @@ def render(scene: Scene, stamp_ns: int) -> View:
     face_part = np.repeat(np.arange(len(meshes)), [len(item.faces) for item in meshes]).astype(np.int32)
     caster = open3d.t.geometry.RaycastingScene(nthreads=1)
     caster.add_triangles(
-        open3d.core.Tensor(mesh.vertices.astype(np.float32)), open3d.core.Tensor(mesh.faces.astype(np.uint32))
+        TENSOR(mesh.vertices.astype(np.float32)), TENSOR(mesh.faces.astype(np.uint32))
     )
 
     pose = np.asarray(scene.table_from_camera).astype(np.float32)
-    rays = _camera_rays(scene, pose)
-    hits = caster.cast_rays(open3d.core.Tensor(rays))
+    rays = camera_rays(scene, pose)
+    hits = caster.cast_rays(TENSOR(rays))
     depth = hits['t_hit'].numpy()
     hit = np.isfinite(depth)
     parts, normals = np.zeros(depth.shape, np.int32), np.zeros((*depth.shape, 3), np.float32)
@@ -72,7 +73,8 @@ def render(scene: Scene, stamp_ns: int) -> View:
     return View(frame, parts, normals @ pose[:3, :3])
 
 
-def _camera_rays(scene: Scene, pose: Float32) -> Float32:
+def camera_rays(scene: Scene, pose: Float32) -> Float32:
+    """Return rays (H, W, 6), origin and direction with z = 1 in the camera, in the table frame. pose: (4, 4)."""
     k = scene.intrinsics
     x = (np.arange(k.width, dtype=np.float32) - k.cx) / k.fx
     y = (np.arange(k.height, dtype=np.float32) - k.cy) / k.fy
@@ -91,7 +93,8 @@ def _smooth_normals(
     u, v = uv[:, :1], uv[:, 1:]
     normals = table[corners[:, 0]] * (1 - u - v) + table[corners[:, 1]] * u + table[corners[:, 2]] * v
     normals *= -np.sign(np.einsum('ij,ij->i', normals, rays))[:, None]
-    return (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+    unit: Float32 = (normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+    return unit
 
 
 def _shadows(
@@ -101,12 +104,12 @@ def _shadows(
     hit: npt.NDArray[np.bool_],
     light: Float32,
 ) -> Float32:
-    """Return the share of direct light (H, W). Large images are tested on every second pixel and interpolated (soft edges)."""
+    """Return the share of direct light (H, W); large images are tested on every second pixel (soft edges)."""
     height, width = hit.shape
     step = 2 if width >= 400 else 1
     start = points[::step, ::step] + 0.0015 * normals[::step, ::step]
     rays = np.concatenate((start, np.broadcast_to(light, start.shape)), axis=-1).astype(np.float32)
-    free = ~caster.test_occlusions(open3d.core.Tensor(rays)).numpy()
+    free = ~caster.test_occlusions(TENSOR(rays)).numpy()
     lit: Float32 = (free | ~hit[::step, ::step]).astype(np.float32)
     if step == 1:
         return lit
@@ -119,7 +122,7 @@ def _shadows(
     return full
 
 
-def _shade(
+def _shade(  # noqa: PLR0913 - the G-buffer of one image
     scene: Scene,
     points: Float32,
     normals: Float32,
@@ -145,7 +148,8 @@ def _shade(
     image[~hit] = BACKGROUND
     noise = np.random.default_rng(scene.seed).standard_normal(hit.shape, np.float32)[..., None]
     encoded = np.clip(image, 0, 1) ** (1 / 1.8) * 255 + 1.5 * noise
-    return np.clip(np.rint(encoded), 0, 255).astype(np.uint8)
+    rgb: npt.NDArray[np.uint8] = np.clip(np.rint(encoded), 0, 255).astype(np.uint8)
+    return rgb
 
 
 def _table_color(points: Float32, look: TableLook) -> Float32:
@@ -164,4 +168,5 @@ def _table_color(points: Float32, look: TableLook) -> Float32:
     else:
         share = np.zeros(len(points), np.float32)
     first, second = (np.asarray(color, np.float32) for color in look.colors)
-    return first + share[:, None] * (second - first)
+    mixed: Float32 = first + share[:, None] * (second - first)
+    return mixed

@@ -16,7 +16,7 @@ from affordance_ros.scenes.sentences import ScenePart
 
 @dataclass(frozen=True)
 class CameraPreset:
-    """Image size in pixels, focal length as a multiple of the width (drawn between two values), distance to the table in metres."""
+    """Image size in pixels; focal length in image widths, distance to the table, elevation: drawn from a range."""
 
     width: int
     height: int
@@ -77,7 +77,7 @@ def _camera(rng: np.random.Generator, preset: CameraPreset, azimuth: float) -> t
 
 
 def _choose(rng: np.random.Generator, must_have: tuple[str, str] | None) -> list[tuple[str, str]]:
-    """Return (colour, class) pairs, all different; at most one piece of furniture; often two of a class in other colours."""
+    """Return (colour, class) pairs, all different; at most one is furniture; often two are of one class."""
     names, colors = list(CLASSES), list(COLORS)
     chosen = [must_have] if must_have else []
     count = int(rng.integers(2, 6))
@@ -114,7 +114,7 @@ def _objects(rng: np.random.Generator, azimuth: float, must_have: tuple[str, str
 def _free_place(
     rng: np.random.Generator, shapes: list[PartShape], taken: list[tuple[Array, float]], azimuth: float | None
 ) -> tuple[float, Array] | None:
-    """Find a yaw and a place (2,) whose footprint circle touches no other; None after 60 tries (never for the first object)."""
+    """Find a yaw and a place (2,) whose footprint circle touches no other; None after 60 tries."""
     footprint = np.concatenate([shape.mesh.vertices[:, :2] for shape in shapes])
     middle = (footprint.min(axis=0) + footprint.max(axis=0)) / 2
     radius = float(np.linalg.norm(footprint - middle, axis=1).max())

@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a stereo depth camera does to clean depth: noise that grows with z squared, holes, flying pixels and millimetre steps."""
+"""What a stereo depth camera does to depth: noise growing with z squared, holes, flying pixels, millimetre steps."""
 
 from dataclasses import dataclass, replace
 
@@ -15,8 +15,8 @@ class SensorModel:
     """A stereo camera in the manner of a RealSense D435.
 
     baseline_m and subpixel (RMS disparity error in pixels) give sigma = z^2 * subpixel / (f * baseline).
-    edge_holes, dark_holes, grazing_holes: probabilities in [0, 1] of no depth on such pixels. flying: share of edge pixels
-    that mix both surfaces. quantise: round to whole millimetres, as 16UC1 does.
+    edge_holes, dark_holes, grazing_holes: probabilities in [0, 1] of no depth on such pixels.
+    flying: share of edge pixels that mix both surfaces. quantise: round to whole millimetres, as 16UC1 does.
     """
 
     baseline_m: float = 0.05

@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The sentences that the scenes understand: which part of which object a request means, and all ways to ask for a part."""
+"""The sentences that the scenes understand: which part a request means, and all ways to ask for a part."""
 
 import re
 from collections.abc import Sequence

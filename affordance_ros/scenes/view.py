@@ -14,8 +14,8 @@ from affordance_ros.results import FloatArray, Frame
 class View:
     """A clean frame with its truth.
 
-    part_ids: int32 (H, W), 0 where no part is seen. normals: float32 (H, W, 3) in the camera frame, towards the camera, 0 where
-    nothing is hit. The frame's target is the table: z up, origin on its surface.
+    part_ids: int32 (H, W), 0 where no part is seen. normals: float32 (H, W, 3) in the camera frame, towards the camera,
+    0 where nothing is hit. The frame's target is the table: z up, origin on its surface.
     """
 
     frame: Frame

@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Held-out evaluation of a pointing model on unseen scenes, through the same `load_model(...).predict(...)` that users call."""
+"""Held-out evaluation of a pointing model on unseen scenes, through the same `load_model` that users call."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -18,7 +18,7 @@ MIN_PIXELS = 150  # of the asked part at 640x480: smaller ones are not asked for
 
 @dataclass
 class PointingScore:
-    """Counts over the questions: first point in the asked part, in the asked object, at the object but near (8 px) the part."""
+    """Counts over the questions: first point in the asked part, in the asked object, within 8 px of the part."""
 
     asked: int = 0
     in_part: int = 0

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small data-parallel loop for CPUs: one thread per process, one all-reduce per step, resumable to the step.
 
-Many single-threaded processes beat one process with many threads on a busy machine, and every rank draws its own data from
-(seed, rank, step), so a resumed run sees what an uninterrupted one would have seen.
+Many single-threaded processes beat one process with many threads on a busy machine, and every rank draws its own data
+from (seed, rank, step), so a resumed run sees what an uninterrupted one would have seen.
 """
 
 import math
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 
 from affordance_ros.training.recipes import Stage
 
@@ -88,7 +89,10 @@ def run_steps(
     ],
     seed: int,
 ) -> None:
-    """Run a stage from `progress.step` on. hooks: optimisers, losses of one step ('loss' is minimised), report after a step."""
+    """Run a stage from `progress.step` on.
+
+    hooks: optimisers, losses of one step ('loss' is minimised), report after a step.
+    """
     optimizers, losses_of, report = hooks
     parameters = [p for optimizer in optimizers for group in optimizer.param_groups for p in group['params']]
     while progress.step < stage.steps:
@@ -101,7 +105,7 @@ def run_steps(
         losses = losses_of(step, rng)
         for p in parameters:
             p.grad = None
-        losses['loss'].backward()  # type: ignore[no-untyped-call]
+        losses['loss'].backward()
         average_gradients(parameters, rank)
         for optimizer in optimizers:
             optimizer.step()
@@ -129,7 +133,7 @@ def launch(worker: Callable[..., None], arguments: tuple[object, ...], processes
         torch.set_num_threads(1)
         worker(Rank(0, 1), *arguments)
         return
-    torch.multiprocessing.spawn(_joined, (worker, arguments, processes, str(rendezvous)), nprocs=processes)
+    spawn(_joined, (worker, arguments, processes, str(rendezvous)), nprocs=processes)
 
 
 def _joined(

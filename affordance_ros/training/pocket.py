@@ -64,7 +64,7 @@ class PocketRun:
 
         run_steps(stage, self.progress, self.rank, (optimizers, losses_of, report), self.recipe.seed)
 
-    def _perception_losses(self, step: int, rng: np.random.Generator) -> Losses:
+    def _perception_losses(self, _step: int, rng: np.random.Generator) -> Losses:
         views = draw_views(self.shards, self.recipe.perception.images, rng)
         with torch.autocast('cpu', torch.bfloat16):
             features = self.net.perception.features(pixels_of(views, rng))
@@ -100,5 +100,5 @@ def _work(rank: Rank, recipe: PocketRecipe, out: Path) -> None:
 
 
 def train_pocket(recipe: PocketRecipe, out: Path, processes: int) -> None:
-    """Run both stages on the views in `out`/views with the tokenizer in `out`; resumes from `out`/state.pt when it is there."""
+    """Run both stages on `out`/views with `out`/tokenizer.model; resumes from `out`/state.pt when it is there."""
     launch(_work, (recipe, out), processes, out / 'rendezvous')

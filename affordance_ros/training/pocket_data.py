@@ -141,8 +141,8 @@ def pack_turns(
 ) -> dict[str, Tensor]:
     """Pack `turns` questions behind each image.
 
-    Returns ids, positions, labels, weights (B, L), an additive mask (B, 1, L, L), and for the guided attention: guided (G, 2)
-    row and column of the asking tokens, regions and spots (G, N) target shares over the patches.
+    Returns ids, positions, labels, weights (B, L), an additive mask (B, 1, L, L), and for the guided attention: guided
+    (G, 2) row and column of the asking tokens, regions and spots (G, N) target shares over the patches.
     """
     start = len(writer.head) + sizes.grid**2
     rows = [_pack_row(view, list(draw_turns(view, turns, rng)), writer, start) for view in views]
@@ -183,7 +183,7 @@ Row = tuple[list[int], list[int], list[int], list[int], list[float], list[tuple[
 
 
 def _pack_row(view: View, turns: list[tuple[int, str]], writer: TurnWriter, start: int) -> Row:
-    """Return ids, positions, turn numbers (0 = shared), labels of the NEXT token, their weights, and the guided columns."""
+    """Return ids, positions, turn numbers (0: shared), labels of the NEXT token, their weights, the guided columns."""
     ids = writer.head + [0] * (start - len(writer.head))
     positions, turn_of = list(range(start)), [0] * start
     labels, weights, guided = [-1] * start, [0.0] * start, []

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pocket RoboPoint in training: the same modules that the port loads, and heads that only training needs."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -50,7 +53,7 @@ def language_config(recipe: PocketRecipe, vocabulary: int) -> LlamaConfig:
 
 
 class Perception(nn.Module):
-    """The tower with dense heads: part and colour of every cell, and each patch's vote for its part's canonical point."""
+    """The tower with dense heads: part and colour of every cell, each patch's vote for its part's canonical point."""
 
     def __init__(self, sizes: TowerSizes) -> None:
         super().__init__()
@@ -60,12 +63,15 @@ class Perception(nn.Module):
         self.votes = nn.Linear(sizes.hidden, 2 * BINS)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """Return patch features (B, N, hidden): the last hidden state without the class token, as select layer -1 reads it."""
+        """Return patch features (B, N, hidden): the last hidden state without class token (select layer -1)."""
         hidden: Tensor = self.tower(pixel_values=pixels).last_hidden_state
         return hidden[:, 1:]
 
     def losses(self, features: Tensor, cells: Tensor, colors: Tensor, votes: Tensor) -> dict[str, Tensor]:
-        """Return the dense losses. cells, colors: (B, N, CELLS^2), 0 = table. votes: (B, N, 2) in [0, 1], NaN = no part."""
+        """Return the dense losses.
+
+        cells, colors: (B, N, CELLS^2), 0 = table. votes: (B, N, 2) in [0, 1], NaN = no part.
+        """
         batch, patches = cells.shape[:2]
         parts = self.parts(features).float().view(batch, patches, CELLS**2, -1)
         weight = torch.where(cells > 0, 1.0, 0.2)
@@ -103,8 +109,8 @@ class PocketNet(nn.Module):
                 attention = self.language.model.layers[index].self_attn
                 attention.register_forward_pre_hook(self._keep(index), with_kwargs=True)
 
-    def _keep(self, index: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
-        def hook(module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
+    def _keep(self, index: int) -> Callable[[Any, tuple[Tensor, ...], dict[str, Any]], None]:
+        def hook(module: Any, args: tuple[Tensor, ...], kwargs: dict[str, Any]) -> None:
             hidden = kwargs['hidden_states'] if 'hidden_states' in kwargs else args[0]
             width = GUIDED_HEADS * module.head_dim
             cosine, sine = kwargs['position_embeddings']
@@ -121,7 +127,7 @@ class PocketNet(nn.Module):
         return hook
 
     def answer_losses(self, features: Tensor, batch: dict[str, Tensor], prefix: int) -> dict[str, Tensor]:
-        """Return the losses of packed questions (see `pocket_data.pack_turns`). features: (B, N, hidden of the tower)."""
+        """Return the losses of questions packed by `pocket_data.pack_turns`. features: (B, N, hidden of the tower)."""
         embeddings = self.language.model.embed_tokens(batch['ids'])
         image = self.projector(features)
         patches = image.shape[1]
@@ -142,7 +148,7 @@ class PocketNet(nn.Module):
         return {'answer': (loss * weights).sum() / weights.sum(), 'guide': guide, 'digits': digits, 'looked': looked}
 
     def _guide_loss(self, batch: dict[str, Tensor], prefix: int, patches: int) -> tuple[Tensor, Tensor]:
-        """Teach some heads to attend, from the end of a question on, to the asked part and to the patch of its point."""
+        """Teach some heads to attend, from the end of a question on, to the asked part and the patch of its point."""
         rows, columns = batch['guided'].unbind(-1)
         total, looked = torch.zeros(()), torch.zeros(())
         for index, (queries, keys) in self._guides.items():

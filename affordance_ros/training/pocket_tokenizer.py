@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The SentencePiece vocabulary of the pocket models.
 
-The official prompt stays as it is, word for word; its fixed texts and the brackets of the answer are single pieces, so a
-question is about twelve tokens and an answer ten.
+The official prompt stays as it is, word for word; its fixed texts and the brackets of the answer are single pieces, so
+a question is about twelve tokens and an answer ten.
 """
 
 import io

@@ -22,7 +22,7 @@ from affordance_ros.training.pocket_tokenizer import pocket_sentences, train_tok
 from affordance_ros.training.recipes import RECIPES, PocketRecipe
 
 
-def train(
+def train(  # noqa: PLR0913 - all keywords of one command
     model: str, recipe_name: str, out: Path, *, resume: bool = False, processes: int = 0, scenes: int = 500
 ) -> PointingScore:
     """Train `model` by a named recipe into `out`: views/, state.pt, log.jsonl, checkpoint/, evaluation.json.

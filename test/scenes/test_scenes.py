@@ -26,7 +26,8 @@ def test_there_are_twelve_classes_made_of_parts_with_actions() -> None:
 def test_same_seed_same_bytes_and_other_seed_other_scene() -> None:
     first, again, other = (sample_scene(seed, 'pocket').render() for seed in (7, 7, 8))
     assert first.frame.rgb.tobytes() == again.frame.rgb.tobytes()
-    assert first.frame.depth is not None and again.frame.depth is not None
+    assert first.frame.depth is not None
+    assert again.frame.depth is not None
     assert first.frame.depth.tobytes() == again.frame.depth.tobytes()
     assert first.part_ids.tobytes() == again.part_ids.tobytes()
     assert first.frame.rgb.tobytes() != other.frame.rgb.tobytes()
@@ -121,7 +122,8 @@ def test_the_sensor_grows_with_z_squared_loses_edges_and_counts_in_millimetres()
     near, far = (flat & (clean < np.nanquantile(clean[flat], 0.3))), (flat & (clean > np.nanquantile(clean[flat], 0.7)))
     assert np.median(error[far]) > np.median(error[near])
     same = SensorModel().apply(view.frame, np.random.default_rng(0)).depth
-    assert same is not None and same.tobytes() == noisy.depth.tobytes()
+    assert same is not None
+    assert same.tobytes() == noisy.depth.tobytes()
 
 
 def test_an_ideal_sensor_changes_nothing() -> None:

@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The pocket training: packed questions equal single ones, the run resumes, and what it writes is an official checkpoint."""
+"""The pocket training: packed questions equal single ones, the run resumes, it writes an official checkpoint."""
 
 import json
 from dataclasses import replace
@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-torch = pytest.importorskip('torch')
+import torch
 
 from affordance_ros.datasets.scene_views import load_shards, render_views
 from affordance_ros.errors import AffordanceError, Code
