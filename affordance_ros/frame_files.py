@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""An RGB-D frame from files: image, registered depth (16-bit PNG, float TIFF, .npy) and intrinsics in the usual forms."""
+"""An RGB-D frame from files: image, registered depth (16-bit PNG, float TIFF, .npy), intrinsics in all usual forms."""
 
 import json
 import math

@@ -34,7 +34,7 @@ ALLOWED = {
     'bags': CORE,
     'demo': OFFLINE | {'report'},
     'cli': OFFLINE | {'report', 'demo'},
-    'nodes': CORE | {'scenes', 'visualization'},
+    'nodes': CORE | {'scenes', 'bags', 'visualization'},
 }
 ROS = ('rclpy', 'launch', 'launch_ros', 'tf2_ros', 'cv_bridge', 'rcl_interfaces', 'std_srvs', 'ament_index_python')
 ONLY_IN = {'torch': {'models', 'training'}, 'transformers': {'models', 'training'}, 'peft': {'models', 'training'}}

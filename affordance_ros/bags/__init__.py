@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """rosbag2 folders (MCAP and sqlite3) to frames and back, without ROS."""
 
-from affordance_ros.bags.reader import BagTopics, read_answers, read_frames
+from affordance_ros.bags.reader import BagTopics, messages_of, read_frames
+from affordance_ros.bags.recorded_answer import read_recorded_answer
 from affordance_ros.bags.types import interface_folder, typestore
 from affordance_ros.bags.writer import BagWriter, Recorded, WriterSettings
 
@@ -12,7 +13,8 @@ __all__ = [
     'Recorded',
     'WriterSettings',
     'interface_folder',
-    'read_answers',
+    'messages_of',
     'read_frames',
+    'read_recorded_answer',
     'typestore',
 ]

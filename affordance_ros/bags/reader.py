@@ -12,13 +12,12 @@ import numpy.typing as npt
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
-from affordance_ros.bags.answers import answer_parts
 from affordance_ros.bags.images import camera_info_intrinsics, color_pixels, depth_metres, is_depth
 from affordance_ros.bags.tf_tree import TransformTree
 from affordance_ros.bags.types import typestore
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.geometry.camera import scaled
-from affordance_ros.results import Abstention, Frame, GraspTarget, Intrinsics
+from affordance_ros.results import Frame, Intrinsics
 
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 _PENDING = 60
@@ -72,13 +71,12 @@ def read_frames(folder: Path, topics: BagTopics | None = None) -> Iterator[Frame
         yield from _ready(pending, chosen, at_end=True)
 
 
-def read_answers(folder: Path) -> Iterator[tuple[int, str, tuple[GraspTarget, ...], tuple[Abstention, ...]]]:
-    """Yield (stamp_ns of the image, query, targets, abstentions) of every GraspTargetArray in a bag."""
+def messages_of(folder: Path, kind: str) -> Iterator[Any]:
+    """Yield the messages of one type, such as 'affordance_ros/msg/GraspTargetArray', in the order of the bag."""
     with _open(folder) as reader:
-        for connection in reader.connections:
-            if connection.msgtype == 'affordance_ros/msg/GraspTargetArray':
-                for _, _, message in _messages(reader, (connection.topic,)):
-                    yield _stamp(message), message.query, *answer_parts(message)
+        names = tuple(c.topic for c in reader.connections if c.msgtype == kind)
+        for _, _, message in _messages(reader, names):
+            yield message
 
 
 def _open(folder: Path) -> AnyReader:
@@ -130,15 +128,16 @@ def _only(names: list[str], kind: str) -> str:
     return names[0] if names else ''
 
 
-def _stamp(message: Any) -> int:
+def stamp_of(message: Any) -> int:
+    """Return the header stamp in nanoseconds."""
     return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
 
 
 def _take(pending: _Pending, topics: BagTopics, topic: str, message: Any) -> None:
     if topic == topics.image:
-        pending.images.append((_stamp(message), message))
+        pending.images.append((stamp_of(message), message))
     elif topic == topics.depth:
-        pending.depths[_stamp(message)] = depth_metres(message, topics.depth_scale)
+        pending.depths[stamp_of(message)] = depth_metres(message, topics.depth_scale)
         for stamp in sorted(pending.depths)[:-_PENDING]:
             del pending.depths[stamp]
     else:

@@ -12,7 +12,7 @@ from affordance_ros.cli.failures import explained
 app = typer.Typer(
     name='affordance',
     help='From a sentence and an RGB-D image to 3D contacts and grasp targets.',
-    epilog='Exit codes: 0 an answer, 1 something failed or is missing, 2 bad usage or input, 3 no answer (with its code).',
+    epilog='Exit codes: 0 an answer, 1 something failed or is missing, 2 bad usage or input, 3 no answer (says why).',
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

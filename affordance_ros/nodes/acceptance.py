@@ -14,7 +14,7 @@ from affordance_ros.nodes.camera_pose import PoseBuffer
 from affordance_ros.nodes.images import depth_from_message, intrinsics_from_message, rgb_from_message
 from affordance_ros.nodes.parameters import AffordanceParameters
 from affordance_ros.nodes.rgbd_sync import Bundle, BundleStore
-from affordance_ros.nodes.suite_node import LATCHED, SuiteNode
+from affordance_ros.nodes.lifecycle import LATCHED, SuiteNode
 from affordance_ros.results import Frame
 
 

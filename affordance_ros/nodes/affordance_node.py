@@ -25,7 +25,7 @@ from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.acceptance import FrameSource
 from affordance_ros.nodes.images import camera_info_message, image_message
 from affordance_ros.nodes.parameters import AffordanceParameters, declare
-from affordance_ros.nodes.suite_node import RESULT, SENSOR, SuiteNode, run_node
+from affordance_ros.nodes.lifecycle import RESULT, SENSOR, SuiteNode, run_node
 from affordance_ros.results import Frame, Prediction, Query
 
 

@@ -18,7 +18,7 @@ from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.images import image_message, intrinsics_from_message, rgb_from_message
 from affordance_ros.nodes.parameters import OverlayParameters, declare
-from affordance_ros.nodes.suite_node import RESULT, SENSOR, SuiteNode, run_node
+from affordance_ros.nodes.lifecycle import RESULT, SENSOR, SuiteNode, run_node
 from affordance_ros.pipeline import Answer
 from affordance_ros.results import Frame
 from affordance_ros.visualization import draw_overlay

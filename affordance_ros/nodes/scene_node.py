@@ -14,7 +14,7 @@ from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.images import camera_info_message, image_message
 from affordance_ros.nodes.parameters import SceneParameters, declare
-from affordance_ros.nodes.suite_node import LATCHED, SENSOR, SuiteNode, run_node
+from affordance_ros.nodes.lifecycle import LATCHED, SENSOR, SuiteNode, run_node
 from affordance_ros.scenes import PRESETS, SensorModel, sample_scene
 
 NOISE_FRAMES = 5  # noisy depth images that take turns: noise costs more than publishing

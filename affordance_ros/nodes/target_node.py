@@ -24,7 +24,7 @@ from affordance_ros.grasping.gripper import gripper_preset
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.images import depth_from_message, intrinsics_from_message
 from affordance_ros.nodes.parameters import TargetParameters, declare
-from affordance_ros.nodes.suite_node import RESULT, SuiteNode, run_node
+from affordance_ros.nodes.lifecycle import RESULT, SuiteNode, run_node
 from affordance_ros.pipeline import Answer, PipelineSettings, lift_and_grasp
 from affordance_ros.results import Frame
 

@@ -13,10 +13,11 @@ from affordance_ros.bags import (
     BagWriter,
     WriterSettings,
     interface_folder,
-    read_answers,
+    messages_of,
     read_frames,
     typestore,
 )
+from affordance_ros.bags.answers import answer_parts
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.results import Frame, Intrinsics
 
@@ -118,8 +119,9 @@ def test_our_messages_come_back(tmp_path: Path) -> None:
     )
     with BagWriter(tmp_path / 'bag') as writer:
         writer.write_message('/target_node/grasp_targets', message, 9_000_000_000)
-    ((stamp, query, targets, abstentions),) = read_answers(tmp_path / 'bag')
-    assert (stamp, query, targets) == (7_000_000_008, 'grasp the mug', ())
+    (found,) = messages_of(tmp_path / 'bag', 'affordance_ros/msg/GraspTargetArray')
+    targets, abstentions = answer_parts(found)
+    assert (found.header.stamp.nanosec, found.query, targets) == (8, 'grasp the mug', ())
     assert abstentions[0].code is Code.TOO_WIDE
     assert abstentions[0].pixel == (3.0, 4.0)
     assert dict(abstentions[0].evidence) == {'width_m': 0.14}
