@@ -96,7 +96,8 @@ def _objects(rng: np.random.Generator, azimuth: float, must_have: tuple[str, str
     taken: list[tuple[Array, float]] = []
     for index, (color, name) in enumerate(_choose(rng, must_have)):
         shapes = CLASSES[name](rng)
-        pose = _free_place(rng, shapes, taken, azimuth if name in FACES_CAMERA else None)
+        shown = azimuth if index == 0 and must_have else None
+        pose = _free_place(rng, shapes, taken, (azimuth if name in FACES_CAMERA else None, shown))
         if pose is None:
             continue
         yaw, position = pose
@@ -112,25 +113,32 @@ def _objects(rng: np.random.Generator, azimuth: float, must_have: tuple[str, str
 
 
 def _free_place(
-    rng: np.random.Generator, shapes: list[PartShape], taken: list[tuple[Array, float]], azimuth: float | None
+    rng: np.random.Generator,
+    shapes: list[PartShape],
+    taken: list[tuple[Array, float]],
+    azimuths: tuple[float | None, float | None],
 ) -> tuple[float, Array] | None:
-    """Find a yaw and a place (2,) whose footprint circle touches no other; None after 60 tries."""
+    """Find a yaw and a place (2,) whose footprint circle touches no other; None after 60 tries.
+
+    azimuths: of the camera, for furniture (turned to it, at the back) and for what must be seen well (in the middle, its
+    handle not behind it); None otherwise.
+    """
+    furniture, shown = azimuths
     footprint = np.concatenate([shape.mesh.vertices[:, :2] for shape in shapes])
     middle = (footprint.min(axis=0) + footprint.max(axis=0)) / 2
     radius = float(np.linalg.norm(footprint - middle, axis=1).max())
     for _ in range(60):
-        yaw = rng.uniform(-np.pi, np.pi) if azimuth is None else azimuth + np.pi / 2 + rng.uniform(-0.7, 0.7)
+        yaw = rng.uniform(-np.pi, np.pi) if furniture is None else furniture + np.pi / 2 + rng.uniform(-0.7, 0.7)
         center = rng.uniform(-AREA_M, AREA_M, 2)
-        if azimuth is not None:  # furniture stands at the back
-            center = -rng.uniform(0.08, AREA_M) * np.array([np.cos(azimuth), np.sin(azimuth)]) + rng.uniform(
-                -0.08, 0.08, 2
-            )
+        if furniture is not None:
+            back = -rng.uniform(0.08, AREA_M) * np.array([np.cos(furniture), np.sin(furniture)])
+            center = back + rng.uniform(-0.08, 0.08, 2)
+        elif shown is not None:
+            yaw, center = shown + rng.uniform(-1.7, 1.7), center * 0.5
         if all(np.linalg.norm(center - other) > 0.86 * (radius + reach) for other, reach in taken):
             taken.append((center, radius))
-            rotated = np.array(
-                [np.cos(yaw) * middle[0] - np.sin(yaw) * middle[1], np.sin(yaw) * middle[0] + np.cos(yaw) * middle[1]]
-            )
-            return float(yaw), center - rotated
+            turn = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]])
+            return float(yaw), center - turn @ middle
     return None
 
 
