@@ -24,6 +24,7 @@ class Processes:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         logs.mkdir(parents=True, exist_ok=True)
         self._environment = {
+            'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA',  # by UDP most images of this size are lost between processes
             **os.environ,
             'ROS_DOMAIN_ID': str(random.SystemRandom().randint(1, 101)),
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',

@@ -5,6 +5,7 @@
 
 import argparse
 import json
+import struct
 import sys
 import time
 from collections import deque
@@ -15,7 +16,8 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String
 
@@ -24,7 +26,7 @@ from affordance_ros.bags import BagWriter, Recorded
 from affordance_ros.errors import Code
 from affordance_ros.nodes import conversions as convert
 
-SENSOR = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+CAMERA = QoSProfile(depth=10)
 RELIABLE = QoSProfile(depth=10)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 KEEP = 80  # camera messages per topic: 8 s at 10 Hz, longer than one answer takes
@@ -43,15 +45,18 @@ class Topic:
     rolling: bool = False
 
 
+TARGETS = Topic('/target_node/grasp_targets', msg.GraspTargetArray, RELIABLE)
+
+
 def topics() -> list[Topic]:
     """Return what goes into the bag; /tf_static only where its message is installed."""
     chosen = [
-        Topic('/image', Image, SENSOR, rolling=True),
-        Topic('/depth/image', Image, SENSOR, rolling=True),
-        Topic('/camera_info', CameraInfo, SENSOR, rolling=True),
+        Topic('/image', Image, CAMERA, rolling=True),
+        Topic('/depth/image', Image, CAMERA, rolling=True),
+        Topic('/camera_info', CameraInfo, CAMERA, rolling=True),
         Topic('/scene_node/truth', String, LATCHED),
         Topic('/affordance_node/affordances', msg.AffordanceArray, RELIABLE),
-        Topic('/target_node/grasp_targets', msg.GraspTargetArray, RELIABLE),
+        TARGETS,
     ]
     try:
         from tf2_msgs.msg import TFMessage
@@ -88,6 +93,10 @@ class DemoClient(Node):
         for status in array.status:
             self.active[status.name] = status.level == DiagnosticStatus.OK
 
+    def heard(self, topic: str) -> bool:
+        """Tell whether a recorded topic is connected: the camera has to be seen, the others need a publisher."""
+        return bool(self.recorded[topic]) if topic in self.rolling else self.count_publishers(topic) > 0
+
     def wait(self, seconds: float) -> None:
         """Spin for a while."""
         end = time.monotonic() + seconds
@@ -101,17 +110,30 @@ class DemoClient(Node):
         rclpy.spin_until_future_complete(self, future, timeout_sec=timeout_s + 5)
         return future.result().targets if future.done() else None
 
+    def keep(self, answer: Any) -> None:
+        """Put the response into the recording when its topic was not heard."""
+        topic = TARGETS.name
+        if not self.recorded[topic]:
+            kind = 'affordance_ros/msg/GraspTargetArray'
+            self.recorded[topic].append(Recorded(topic, kind, time.time_ns(), bytes(serialize_message(answer))))
+
     def save(self, folder: Path, stamp_ns: int) -> int:
         """Write the bag: everything, but of the camera only what is near `stamp_ns`. Returns the number of messages."""
         chosen = []
         for name, messages in self.recorded.items():
-            near = [m for m in messages if name not in self.rolling or abs(m.received_ns - stamp_ns) < MARGIN_NS]
+            near = [m for m in messages if name not in self.rolling or abs(header_stamp(m) - stamp_ns) < MARGIN_NS]
             chosen += near or list(messages)[-1:]
         chosen.sort(key=lambda item: item.received_ns)
         with BagWriter(folder) as writer:
             for item in chosen:
                 writer.write_recorded(item)
         return len(chosen)
+
+
+def header_stamp(recorded: Recorded) -> int:
+    """Return the stamp of a message that starts with a header: it follows the four bytes that CDR puts first."""
+    seconds, nanoseconds = struct.unpack_from('<iI', recorded.cdr, 4)
+    return int(seconds) * 10**9 + int(nanoseconds)
 
 
 def say(stage: str, **more: Any) -> None:
@@ -135,7 +157,7 @@ def wait_for_graph(client: DemoClient, deadline: float, *, nodes: bool) -> bool:
         ready = client.client.service_is_ready()
         needed = ('/affordance_node', '/target_node') if nodes else ()
         waiting = [name for name in needed if not client.active.get(name)]
-        waiting += [name for name in client.rolling if not client.recorded[name]]
+        waiting += [name for name in client.recorded if not client.heard(name)]
         if ready and not waiting:
             return True
         text = f'waiting for {", ".join(waiting) or "the service"}'
@@ -172,6 +194,7 @@ def run(options: argparse.Namespace) -> int:
         return EXIT_NO_ANSWER
     if options.record:
         client.wait(0.3)
+        client.keep(answer)
         count = client.save(Path(options.record), convert.nanoseconds_of(answer.header.stamp))
         say('recorded', messages=count)
     say('answer', seconds=seconds, response=fields_of(answer))

@@ -7,16 +7,18 @@ import json
 from typing import Any
 
 import numpy as np
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.images import camera_info_message, image_message
+from affordance_ros.nodes.lifecycle import LATCHED, SuiteNode, run_node
 from affordance_ros.nodes.parameters import SceneParameters, declare
-from affordance_ros.nodes.lifecycle import LATCHED, SENSOR, SuiteNode, run_node
 from affordance_ros.scenes import PRESETS, SensorModel, sample_scene
 
+CAMERA = QoSProfile(depth=10)  # reliable, as camera drivers are: a recorder need not lose images
 NOISE_FRAMES = 5  # noisy depth images that take turns: noise costs more than publishing
 
 
@@ -28,9 +30,9 @@ class SceneNode(SuiteNode):
         self.settings = declare(self, SceneParameters)
         self._timer: Any = None
         self._count = 0
-        self.images = self.create_publisher(Image, 'image', SENSOR)
-        self.depths = self.create_publisher(Image, 'depth/image', SENSOR)
-        self.infos = self.create_publisher(CameraInfo, 'camera_info', SENSOR)
+        self.images = self.create_publisher(Image, 'image', CAMERA)
+        self.depths = self.create_publisher(Image, 'depth/image', CAMERA)
+        self.infos = self.create_publisher(CameraInfo, 'camera_info', CAMERA)
         self.truth = self.create_publisher(String, '~/truth', LATCHED)
         self._static: Any = None
 
