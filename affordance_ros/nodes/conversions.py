@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our results to our messages and back. Images are in images.py."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
-from geometry_msgs.msg import Point, Pose, Quaternion, TransformStamped, Vector3
+from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, TransformStamped, Vector3
+from nav_msgs.msg import Path
 from std_msgs.msg import Header
 
 from affordance_ros import msg
@@ -61,6 +62,11 @@ def error_from(outcome: msg.Outcome) -> AffordanceError | None:
     return None if outcome.code == Code.OK else AffordanceError(Code(outcome.code), outcome.message)
 
 
+def timeout_of(asked_s: float, own_s: float) -> float:
+    """Return the time for a request in seconds: what was asked, or the node's own limit for 0, NaN and nonsense."""
+    return float(asked_s) if 0 < asked_s < 3600 else own_s
+
+
 def point_message(values: FloatArray) -> Point:
     """Return a Point of (3,)."""
     return Point(x=float(values[0]), y=float(values[1]), z=float(values[2]))
@@ -75,6 +81,12 @@ def pose_message(matrix: FloatArray) -> Pose:
     """Return a Pose of a (4, 4) transform."""
     x, y, z, w = (float(value) for value in quaternion_from_matrix(np.asarray(matrix)[:3, :3]))
     return Pose(position=point_message(np.asarray(matrix)[:3, 3]), orientation=Quaternion(x=x, y=y, z=z, w=w))
+
+
+def path_message(points: Sequence[FloatArray], header: Header) -> Path:
+    """Return a Path through points (3,); its poses have no direction of their own (identity)."""
+    poses = [Pose(position=point_message(point)) for point in points]
+    return Path(header=header, poses=[PoseStamped(header=header, pose=pose) for pose in poses])
 
 
 def matrix_from_pose(pose: Pose) -> FloatArray:

@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""sensor_msgs images and camera infos to arrays and back, with numpy alone (cv_bridge breaks when NumPy changes its ABI)."""
+"""sensor_msgs images and camera infos to arrays and back, with numpy alone (cv_bridge breaks with NumPy's ABI)."""
 
 import array
 from typing import Any
@@ -30,8 +30,8 @@ def _pixels(message: Image, dtype: Any, channels: int) -> npt.NDArray[Any]:
     needed = message.width * channels * item.itemsize
     data = np.frombuffer(message.data, np.uint8)
     if message.step < needed or len(data) < message.step * message.height or not message.width or not message.height:
-        text = f'the image says {message.width}x{message.height} {message.encoding} with step {message.step}, but holds {len(data)} bytes'
-        raise AffordanceError(Code.BAD_INPUT, text)
+        text = f'the image says {message.width}x{message.height} {message.encoding}, step {message.step}'
+        raise AffordanceError(Code.BAD_INPUT, f'{text}, but holds {len(data)} bytes')
     rows = data[: message.step * message.height].reshape(message.height, message.step)[:, :needed]
     return np.ascontiguousarray(rows).view(item).reshape(message.height, message.width, channels)
 

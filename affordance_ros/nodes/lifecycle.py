@@ -1,20 +1,19 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What all nodes of the suite share: lifecycle with logged failures, autostart, diagnostics, and an end without noise."""
+"""What all nodes of the suite share: lifecycle with logged failures, live parameters and diagnostics."""
 
-import os
-import signal
 import traceback
 from collections.abc import Callable
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.nodes.parameters import changed, declare
 
 SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RESULT = QoSProfile(depth=5)
@@ -22,14 +21,19 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class SuiteNode(LifecycleNode):
-    """A lifecycle node. Subclasses fill in `start`, `activate`, `deactivate`, `stop` and `health`."""
+    """A lifecycle node. Subclasses fill in `start`, `activate`, `deactivate`, `stop`, `check` and `health`.
 
-    def __init__(self, name: str) -> None:
+    settings: the parameters, replaced as a whole when a live one changes.
+    """
+
+    def __init__(self, name: str, parameters: type[Any]) -> None:
         super().__init__(name)
+        self.settings = declare(self, parameters)
         self.active = False
         self.last_refusal: AffordanceError | None = None
+        self.add_on_set_parameters_callback(self._on_set_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self.create_timer(1.0, self._publish_diagnostics)
+        self.create_timer(1.0, self._publish_diagnostics, callback_group=MutuallyExclusiveCallbackGroup())
 
     def start(self) -> None:
         """Load what takes long (lifecycle: configure)."""
@@ -42,6 +46,9 @@ class SuiteNode(LifecycleNode):
 
     def stop(self) -> None:
         """Give everything back (lifecycle: cleanup and shutdown)."""
+
+    def check(self, settings: Any) -> None:
+        """Raise AffordanceError when settings do not fit together."""
 
     def health(self) -> dict[str, str]:
         """Return what the diagnostics show."""
@@ -56,11 +63,15 @@ class SuiteNode(LifecycleNode):
         """Raise NOT_ACTIVE with the reason when the node does not answer."""
         if not self.active:
             reason = f' ({self.last_refusal.message})' if self.last_refusal else ''
-            raise AffordanceError(
-                Code.NOT_ACTIVE, f'{self.get_name()} is not active; configure and activate it{reason}'
-            )
+            text = f'{self.get_fully_qualified_name()} is not active; configure and activate it{reason}'
+            raise AffordanceError(Code.NOT_ACTIVE, text)
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def autostart(self) -> None:
+        """Configure and activate, as a lifecycle manager would."""
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Configure."""
         return self._transition('configure', self.start)
 
@@ -77,18 +88,22 @@ class SuiteNode(LifecycleNode):
         super().on_deactivate(state)
         return self._transition('deactivate', self.deactivate)
 
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def on_cleanup(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back."""
         return self._transition('clean up', self.stop)
 
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def on_shutdown(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back for good."""
         self.active = False
-        return self._transition('shut down', self.stop)
+        return self._transition('shut down', self._end)
 
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def on_error(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Go back to unconfigured after a failed transition."""
-        return self._transition('recover', self.stop)
+        return self._transition('recover', self._end)
+
+    def _end(self) -> None:
+        self.deactivate()
+        self.stop()
 
     def _transition(self, verb: str, step: Callable[[], None]) -> TransitionCallbackReturn:
         try:
@@ -103,44 +118,22 @@ class SuiteNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
 
+    def _on_set_parameters(self, parameters: list[Any]) -> SetParametersResult:
+        try:
+            settings = changed(self.settings, {entry.name: entry.value for entry in parameters})
+            self.check(settings)
+        except AffordanceError as error:
+            return SetParametersResult(successful=False, reason=error.message)
+        self.settings = settings
+        return SetParametersResult(successful=True)
+
     def _publish_diagnostics(self) -> None:
         refusal = self.last_refusal
         level = DiagnosticStatus.OK if self.active else DiagnosticStatus.WARN
-        status = DiagnosticStatus(
-            level=level, name=self.get_fully_qualified_name(), message='active' if self.active else 'not active'
-        )
+        status = DiagnosticStatus(level=level, name=self.get_fully_qualified_name())
+        status.message = 'active' if self.active else 'not active'
         values = self.health() | {'last refusal': f'{refusal.code.name}: {refusal.message}' if refusal else ''}
         status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
-
-
-def run_node(make: Callable[[], Any], threads: int = 4) -> None:
-    """Spin a node until Ctrl-C or SIGTERM, then give everything back.
-
-    A request blocks one executor thread while the worker process thinks; the others go on taking images and cancels.
-    """
-    rclpy.init()
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    node = make()
-    executor = MultiThreadedExecutor(threads)
-    executor.add_node(node)
-    if node.settings.autostart:
-        timer = node.create_timer(0.0, lambda: (timer.cancel(), node.trigger_configure() and None, _activate(node)))
-    try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # the way to end a node
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the clean-up short
-        node.active = False
-        node.stop()
-        executor.shutdown(timeout_sec=1.0)
-        node.destroy_node()
-        rclpy.try_shutdown()
-
-
-def _activate(node: SuiteNode) -> None:
-    if node._state_machine.current_state[1] == 'inactive':  # noqa: SLF001 - rclpy offers no other way to ask itself
-        node.trigger_activate()

@@ -17,8 +17,9 @@ from affordance_ros.errors import AffordanceError
 from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.images import image_message, intrinsics_from_message, rgb_from_message
-from affordance_ros.nodes.parameters import OverlayParameters, declare
-from affordance_ros.nodes.lifecycle import RESULT, SENSOR, SuiteNode, run_node
+from affordance_ros.nodes.lifecycle import RESULT, SENSOR, SuiteNode
+from affordance_ros.nodes.parameters import OverlayParameters
+from affordance_ros.nodes.running import run_node
 from affordance_ros.pipeline import Answer
 from affordance_ros.results import Frame
 from affordance_ros.visualization import draw_overlay
@@ -30,8 +31,7 @@ class OverlayNode(SuiteNode):
     """Draws every answer on the image it was given for."""
 
     def __init__(self) -> None:
-        super().__init__('overlay_node')
-        self.settings = declare(self, OverlayParameters)
+        super().__init__('overlay_node', OverlayParameters)
         self._images: dict[int, Any] = {}
         self._answers: dict[int, msg.AffordanceArray] = {}
         self._info: Any = None

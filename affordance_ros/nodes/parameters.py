@@ -6,13 +6,15 @@ A field's metadata: `doc` (with the unit), `low` and `high` (range), `live` (may
 A field `model_name` is the ROS parameter `model.name`.
 """
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
 Parameters = TypeVar('Parameters')
+AUTOSTART = 'configure and activate without a lifecycle manager'
 
 
 def setting(default: Any, doc: str, *, low: float | None = None, high: float | None = None, live: bool = False) -> Any:
@@ -42,53 +44,75 @@ def declare(node: Node, kind: type[Parameters]) -> Parameters:
     return kind(**values)
 
 
+def changed(settings: Parameters, values: Mapping[str, Any]) -> Parameters:
+    """Return the settings with ROS parameters set to new values; parameters that are not ours are left out."""
+    names = {ros_name(entry.name): entry.name for entry in fields(settings)}  # type: ignore[arg-type]
+    return replace(settings, **{names[name]: value for name, value in values.items() if name in names})  # type: ignore[type-var]
+
+
 @dataclass(frozen=True)
 class AffordanceParameters:
     """Parameters of affordance_node."""
 
-    autostart: bool = setting(True, 'configure and activate without a lifecycle manager')
+    autostart: bool = setting(default=True, doc=AUTOSTART)
     model_name: str = setting('robopoint', 'model to load; see ~/list_models')
     model_checkpoint: str = setting('pocket', "folder of the checkpoint, or 'pocket' for the small one in this package")
     model_device: str = setting('cpu', "'cpu', 'cuda', 'cuda:1', ...")
     model_dtype: str = setting('float32', "'float32', 'float16' or 'bfloat16'")
     model_options: str = setting('{}', 'further options of the model as JSON, for example {"clip": "/data/clip"}')
+    model_folders: str = setting('', "folders, joined by ':', in which ~/load_model may open checkpoints")
     model_threads: int = setting(2, 'CPU threads of the model', low=1, high=256)
     model_python: str = setting('', 'Python of the model process, empty: the one of this node')
+    model_warmup: bool = setting(default=True, doc='answer once before serving: the first answer on a GPU is slow')
     model_load_timeout_s: float = setting(600.0, 'seconds that loading may take', low=1.0, high=7200.0)
-    input_need_depth: bool = setting(True, 'wait for a depth image with every colour image')
+    input_need_depth: bool = setting(default=True, doc='wait for a depth image with every colour image')
+    input_check_frames: bool = setting(
+        default=True,
+        doc='refuse depth whose frame_id is not that of the colour image: it is not registered to it',
+        live=True,
+    )
     input_slop_s: float = setting(
         0.02, 'largest difference between the stamps of colour and depth, seconds', low=0.0, high=1.0
     )
-    input_max_age_s: float = setting(2.0, 'an older image is refused, seconds', low=0.05, high=600.0)
-    input_depth_scale: float = setting(0.0, 'metres per depth unit, 0: what the encoding means', low=0.0, high=1.0)
-    run_timeout_s: float = setting(30.0, 'time for one request, seconds', low=0.1, high=3600.0)
-    run_wait_image_s: float = setting(5.0, 'how long a request waits for an image, seconds', low=0.0, high=600.0)
+    input_max_age_s: float = setting(2.0, 'an older image is refused, seconds', low=0.05, high=600.0, live=True)
+    input_depth_scale: float = setting(
+        0.0, 'metres per depth unit, 0: what the encoding means', low=0.0, high=1.0, live=True
+    )
+    run_timeout_s: float = setting(30.0, 'time for one request, seconds', low=0.1, high=3600.0, live=True)
+    run_wait_image_s: float = setting(
+        5.0, 'how long a request waits for an image, seconds', low=0.0, high=600.0, live=True
+    )
     run_max_pending: int = setting(
-        1, 'requests that may wait behind the one that runs; more are refused as BUSY', low=0, high=2
+        1, 'requests that may wait behind the one that runs; more are refused as BUSY', low=0, high=8, live=True
     )
     run_max_rate: float = setting(1.0, 'answers per second in continuous mode', low=0.01, high=60.0)
     tf_target_frame: str = setting('', 'frame in which the camera pose is frozen, empty: none')
-    tf_timeout_s: float = setting(0.2, 'how long to wait for the pose of the image, seconds', low=0.0, high=5.0)
+    tf_timeout_s: float = setting(
+        0.2, 'how long to wait for the pose of the image, seconds', low=0.0, high=5.0, live=True
+    )
 
 
 @dataclass(frozen=True)
 class TargetParameters:
     """Parameters of target_node."""
 
-    autostart: bool = setting(True, 'configure and activate without a lifecycle manager')
+    autostart: bool = setting(default=True, doc=AUTOSTART)
     source: str = setting('affordance_node', 'name of the affordance_node whose answers are lifted, relative')
-    gripper: str = setting('generic', 'gripper preset: generic, panda, robotiq_2f_85, robotiq_2f_140')
-    depth_noise: str = setting('generic', 'noise preset of the depth camera: generic, realsense_d435, zed, ...')
-    run_timeout_s: float = setting(30.0, 'time for one request, seconds', low=0.1, high=3600.0)
-    window_m: float = setting(0.008, 'radius of the window about a point, metres', low=0.001, high=0.05)
-    min_score: float = setting(0.05, 'targets below are refused as LOW_SCORE', low=0.0, high=1.0)
+    gripper: str = setting('generic', 'gripper preset: generic, panda, robotiq_2f_85, robotiq_2f_140', live=True)
+    depth_noise: str = setting(
+        'generic', 'noise preset of the depth camera: generic, realsense_d415, realsense_d435, zed, ...', live=True
+    )
+    run_timeout_s: float = setting(30.0, 'time for one request, seconds', low=0.1, high=3600.0, live=True)
+    run_max_requests: int = setting(4, 'requests at a time; more are refused as BUSY', low=1, high=8, live=True)
+    window_m: float = setting(0.008, 'radius of the window about a point, metres', low=0.001, high=0.05, live=True)
+    min_score: float = setting(0.05, 'targets below are refused as LOW_SCORE', low=0.0, high=1.0, live=True)
 
 
 @dataclass(frozen=True)
 class OverlayParameters:
     """Parameters of overlay_node."""
 
-    autostart: bool = setting(True, 'configure and activate without a lifecycle manager')
+    autostart: bool = setting(default=True, doc=AUTOSTART)
     source: str = setting('affordance_node', 'name of the affordance_node, relative')
     targets: str = setting('target_node', 'name of the target_node, relative')
 
@@ -97,11 +121,11 @@ class OverlayParameters:
 class SceneParameters:
     """Parameters of scene_node."""
 
-    autostart: bool = setting(True, 'configure and activate without a lifecycle manager')
+    autostart: bool = setting(default=True, doc=AUTOSTART)
     scene_seed: int = setting(3, 'which scene', low=0, high=2_000_000_000)
     scene_preset: str = setting('vga', "camera: 'vga' 640x480 or 'hd' 1280x720")
     scene_must_have: str = setting('', "an object that has to be there, as 'red mug'")
     scene_rate: float = setting(10.0, 'images per second', low=0.1, high=60.0)
-    scene_noise: bool = setting(True, 'depth as a stereo camera measures it; false: exact')
-    scene_depth: bool = setting(True, 'publish depth')
+    scene_noise: bool = setting(default=True, doc='depth as a stereo camera measures it; false: exact')
+    scene_depth: bool = setting(default=True, doc='publish depth')
     depth_encoding: str = setting('16UC1', "'16UC1' (millimetres) or '32FC1' (metres)")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 KEEP = 8  # images that wait for their partner
+JUMP_NS = 500_000_000  # a stamp this far back is no late message but another time
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,24 @@ class BundleStore:
         self._depths: deque[tuple[int, Any]] = deque(maxlen=KEEP)
         self._info: Any = None
         self._newest: Bundle | None = None
+        self._last_ns: dict[str, int] = {}
 
     def add_image(self, stamp_ns: int, message: Any) -> None:
         """Take a colour image."""
         with self._arrived:
             self._count(images=1)
-            if not self.need_depth:
-                self._complete(stamp_ns, message, None)
+            if not self._in_order('image', stamp_ns):
                 return
-            self._add(self._images, stamp_ns, message)
+            if self.need_depth:
+                self._add(self._images, stamp_ns, message)
+            else:
+                self._complete(stamp_ns, message, None)
 
     def add_depth(self, stamp_ns: int, message: Any) -> None:
         """Take a depth image."""
         with self._arrived:
             self._count(depths=1)
-            if self.need_depth:
+            if self.need_depth and self._in_order('depth', stamp_ns):
                 self._add(self._depths, stamp_ns, message)
 
     def add_info(self, message: Any) -> None:
@@ -79,7 +83,10 @@ class BundleStore:
         return self._newest
 
     def wait(self, timeout_s: float, after: int = 0, stop: Any = None) -> Bundle | None:
-        """Return the newest bundle with camera info whose number is above `after`, None at the time-out or when `stop()` turns true."""
+        """Return the newest bundle with camera info and a number above `after`, or None.
+
+        None comes at the time-out or when `stop()` turns true.
+        """
         deadline = time.monotonic() + timeout_s
         with self._arrived:
             while self._newest is None or self._newest.number <= after or self._newest.info is None:
@@ -92,21 +99,33 @@ class BundleStore:
     def clear(self) -> None:
         """Forget everything, for example after a jump of the clock."""
         with self._arrived:
-            self._images.clear()
-            self._depths.clear()
-            self._newest = None
+            self._forget()
+
+    def _forget(self) -> None:
+        self._images.clear()
+        self._depths.clear()
+        self._newest = None
+        self._last_ns.clear()
 
     def _count(self, **changes: int) -> None:
         self.counters = replace(
             self.counters, **{name: getattr(self.counters, name) + by for name, by in changes.items()}
         )
 
-    def _add(self, queue: deque[tuple[int, Any]], stamp_ns: int, message: Any) -> None:
-        if queue and stamp_ns < queue[-1][0] - self.slop_ns:  # a bag that loops, a simulation that starts again
+    def _in_order(self, stream: str, stamp_ns: int) -> bool:
+        """Whether a message is to be used; a jump back in time forgets everything that came before."""
+        last = self._last_ns.get(stream, stamp_ns)
+        if last - JUMP_NS < stamp_ns < last:  # overtaken on the way: a newer one is here already
+            self._count(unpaired=1)
+            return False
+        if stamp_ns < last:  # a bag that loops, a simulation that starts again
             self._count(jumps=1)
-            self._images.clear()
-            self._depths.clear()
-            self._newest = None
+            self._forget()
+        self._last_ns[stream] = stamp_ns
+        return True
+
+    def _add(self, queue: deque[tuple[int, Any]], stamp_ns: int, message: Any) -> None:
+        self._count(unpaired=int(len(queue) == KEEP))
         queue.append((stamp_ns, message))
         other = self._depths if queue is self._images else self._images
         partner = min(other, key=lambda entry: abs(entry[0] - stamp_ns), default=None)

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""scene_node: a simulated RGB-D camera over a procedural scene, with the truth on a topic. A still scene is re-noised, not re-rendered."""
+"""scene_node: a simulated RGB-D camera over a procedural scene, with the truth on a topic.
+
+A still scene is rendered once; noisy depth images take turns.
+"""
 
 import json
 from typing import Any
@@ -14,8 +17,9 @@ from std_msgs.msg import Header, String
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.images import camera_info_message, image_message
-from affordance_ros.nodes.lifecycle import LATCHED, SuiteNode, run_node
-from affordance_ros.nodes.parameters import SceneParameters, declare
+from affordance_ros.nodes.lifecycle import LATCHED, SuiteNode
+from affordance_ros.nodes.parameters import SceneParameters
+from affordance_ros.nodes.running import run_node
 from affordance_ros.scenes import PRESETS, SensorModel, sample_scene
 
 CAMERA = QoSProfile(depth=10)  # reliable, as camera drivers are: a recorder need not lose images
@@ -26,8 +30,7 @@ class SceneNode(SuiteNode):
     """Publishes image, depth/image, camera_info, the camera pose on /tf_static, and ~/truth (JSON, latched)."""
 
     def __init__(self) -> None:
-        super().__init__('scene_node')
-        self.settings = declare(self, SceneParameters)
+        super().__init__('scene_node', SceneParameters)
         self._timer: Any = None
         self._count = 0
         self.images = self.create_publisher(Image, 'image', CAMERA)
@@ -97,7 +100,7 @@ class SceneNode(SuiteNode):
             from tf2_msgs.msg import TFMessage
         except ImportError:
             self.get_logger().warning(
-                'tf2_msgs is not installed: no camera pose on /tf_static (make setup, or apt install ros-jazzy-tf2-msgs)'
+                'tf2_msgs is not installed: no camera pose (run make setup, or apt install ros-jazzy-tf2-msgs)'
             )
             return
         self._static = self._static or self.create_publisher(TFMessage, '/tf_static', LATCHED)
@@ -106,7 +109,7 @@ class SceneNode(SuiteNode):
         self._static.publish(TFMessage(transforms=[pose]))
 
     def _truth(self) -> dict[str, Any]:
-        """The truth as JSON: camera pose, and per part what it is and where it is seen (pixels, metres, camera frame)."""
+        """The camera pose, and per part what it is and where it is seen (pixels, metres, camera frame)."""
         parts = []
         for part in self.scene.parts:
             truth = self.scene.truth(self.view, part.id)

@@ -1,0 +1,155 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Asking an affordance_node and waiting for the lifted answer, in the calling thread, with an end in any case."""
+
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from action_msgs.msg import GoalStatus
+from rclpy.action import ActionClient
+from rclpy.callback_groups import ReentrantCallbackGroup
+
+from affordance_ros import msg
+from affordance_ros.action import PlanGrasps, PredictAffordance
+from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.nodes import conversions as convert
+
+POLL_S = 0.05
+LIFTING_S = 0.5  # what lifting and grasping may take of the time for a request; half of it when there is less than 1 s
+CANCEL_S = 2.0
+Feedback = PlanGrasps.Feedback
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a planner asks. feedback takes PlanGrasps.Feedback; canceled tells whether the planner gave up."""
+
+    sentence: str
+    timeout_s: float
+    gripper: str = ''
+    feedback: Callable[[Any], None] = lambda _: None
+    canceled: Callable[[], bool] = lambda: False
+
+
+@dataclass
+class _Open:
+    """A question on its way: what happens to it arrives in `events` as (kind, value)."""
+
+    question: Question
+    events: 'queue.SimpleQueue[tuple[str, Any]]'
+    deadline: float
+    handle: Any = None
+    canceled_at: float = 0.0
+
+
+class Asker:
+    """Sends questions to the action of one affordance_node. Not more than `max_requests` at a time."""
+
+    def __init__(self, node: Any, source: str) -> None:
+        self._source = source
+        self._client = ActionClient(
+            node, PredictAffordance, f'{source}/predict', callback_group=ReentrantCallbackGroup()
+        )
+        self._open: dict[str, _Open] = {}
+        self._lock = threading.Lock()
+
+    def question_of(self, request_id: str) -> Question | None:
+        """Return the question that an answer belongs to, None when it was asked by someone else."""
+        entry = self._open.get(request_id)
+        return entry.question if entry else None
+
+    def deliver(self, request_id: str, targets: msg.GraspTargetArray) -> None:
+        """Hand the lifted answer to whoever waits for it."""
+        entry = self._open.get(request_id)
+        if entry is not None:
+            entry.events.put(('lifted', targets))
+
+    def ask(self, question: Question, max_requests: int, alive: Callable[[], bool]) -> msg.GraspTargetArray:
+        """Return the lifted answer. Raises AffordanceError with the code of whoever refused."""
+        entry = _Open(question, queue.SimpleQueue(), time.monotonic() + question.timeout_s)
+        name = uuid.uuid4().hex
+        with self._lock:
+            if len(self._open) >= max_requests:
+                raise AffordanceError(Code.BUSY, f'{len(self._open)} requests run already; ask again later')
+            self._open[name] = entry
+        try:
+            self._send(name, entry)
+            return self._await(entry, alive)
+        finally:
+            with self._lock:
+                del self._open[name]
+
+    def _send(self, name: str, entry: _Open) -> None:
+        question = entry.question
+        if not self._client.wait_for_server(timeout_sec=min(1.0, question.timeout_s)):
+            text = f'no affordance node answers at {self._source!r}'
+            raise AffordanceError(Code.NOT_ACTIVE, f'{text}; start it, or set the parameter source to its name')
+        left = entry.deadline - time.monotonic()
+        goal = PredictAffordance.Goal(query=question.sentence, request_id=name)
+        goal.timeout_s = float(max(0.05, left - min(LIFTING_S, left / 2)))
+        sent = self._client.send_goal_async(
+            goal, feedback_callback=lambda m: entry.events.put(('feedback', m.feedback))
+        )
+        sent.add_done_callback(lambda done: entry.events.put(('accepted', done.result())))
+
+    def _await(self, entry: _Open, alive: Callable[[], bool]) -> msg.GraspTargetArray:
+        while True:
+            try:
+                kind, value = entry.events.get(timeout=POLL_S)
+            except queue.Empty:
+                kind, value = '', None
+            if kind == 'lifted':
+                result: msg.GraspTargetArray = value
+                return result
+            if kind == 'accepted':
+                _follow(entry, value)
+            elif kind == 'done':
+                _raise_refusal(value)
+                entry.question.feedback(Feedback(stage=Feedback.LIFT, fraction=1.0))
+            elif kind == 'feedback' and not entry.canceled_at:
+                entry.question.feedback(Feedback(stage=value.stage, fraction=value.fraction, text=value.text))
+            self._give_up(entry, alive)
+
+    def _give_up(self, entry: _Open, alive: Callable[[], bool]) -> None:
+        """Pass a cancel on; raise when there is nothing to wait for any more."""
+        now = time.monotonic()
+        if not entry.canceled_at and entry.question.canceled():
+            entry.canceled_at = now
+            _cancel(entry)
+        if entry.canceled_at and now > entry.canceled_at + CANCEL_S:
+            raise AffordanceError(Code.CANCELED, 'canceled; the affordance node has not confirmed it yet')
+        if not alive():
+            _cancel(entry)
+            raise AffordanceError(Code.NOT_ACTIVE, 'the target node was deactivated while the request ran')
+        if now > entry.deadline:
+            _cancel(entry)
+            raise AffordanceError(Code.TIMEOUT, f'no grasp targets within {entry.question.timeout_s:.1f} s')
+        if not self._client.server_is_ready():
+            raise AffordanceError(Code.NOT_ACTIVE, f'the affordance node {self._source!r} ended while it was asked')
+
+
+def _follow(entry: _Open, handle: Any) -> None:
+    if handle is None or not handle.accepted:
+        raise AffordanceError(Code.INTERNAL, 'the affordance node took no notice of the request')
+    entry.handle = handle
+    handle.get_result_async().add_done_callback(lambda done: entry.events.put(('done', done.result())))
+    if entry.canceled_at:
+        _cancel(entry)
+
+
+def _cancel(entry: _Open) -> None:
+    if entry.handle is not None:
+        entry.handle.cancel_goal_async()
+
+
+def _raise_refusal(response: Any) -> None:
+    error = convert.error_from(response.result.outcome)
+    if error is not None:
+        raise error
+    if response.status != GoalStatus.STATUS_SUCCEEDED:
+        raise AffordanceError(Code.INTERNAL, 'the affordance node ended the request without a word; see its log')

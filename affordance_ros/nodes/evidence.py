@@ -1,0 +1,36 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A frozen frame and its answer to the self-contained Evidence message and back."""
+
+import numpy as np
+
+from affordance_ros import msg
+from affordance_ros.errors import AffordanceError
+from affordance_ros.nodes import conversions as convert
+from affordance_ros.nodes.images import camera_info_message, depth_from_message, image_message, intrinsics_from_message
+from affordance_ros.results import Frame
+
+
+def evidence_message(frame: Frame, answer: msg.AffordanceArray, refused: AffordanceError | None) -> msg.Evidence:
+    """Return an answer with what lifting it needs. refused: why the pose is not known when it should be."""
+    evidence = msg.Evidence(answer=answer, pose_outcome=convert.outcome_message(refused))
+    if frame.depth is not None:
+        evidence.depth = image_message(frame.depth, '32FC1', answer.header)
+    if frame.intrinsics is not None:
+        evidence.camera_info = camera_info_message(frame.intrinsics, answer.header)
+    if frame.target_from_camera is not None:
+        evidence.has_pose = True
+        pose = np.asarray(frame.target_from_camera)
+        evidence.camera_pose = convert.transform_message(pose, frame.target_frame, frame.frame_id, frame.stamp_ns)
+    return evidence
+
+
+def frame_from(evidence: msg.Evidence) -> Frame:
+    """Return the frozen frame of an answer; its colour is black, lifting does not need it any more."""
+    intrinsics = intrinsics_from_message(evidence.camera_info)
+    depth = depth_from_message(evidence.depth) if evidence.depth.data else None
+    header = evidence.answer.header
+    black = np.broadcast_to(np.zeros(1, np.uint8), (intrinsics.height, intrinsics.width, 3))
+    pose = convert.matrix_from_transform(evidence.camera_pose) if evidence.has_pose else None
+    target = evidence.camera_pose.header.frame_id if evidence.has_pose else ''
+    return Frame(black, depth, intrinsics, convert.nanoseconds_of(header.stamp), header.frame_id, pose, target)
