@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An RViz-like 3D view of an answer without OpenGL: coloured points by z-buffer, and lines that hide behind them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,9 +82,15 @@ def draw_view_3d(answer: 'Answer', settings: ViewSettings | None = None) -> Canv
         center = answer.contacts[0].point
     reach = max(settings.reach_m, 0.7 * float(np.linalg.norm(center)))
     near = np.linalg.norm(points - center, axis=1) < reach
-    eye = _place_eye(np.asarray(center), _up(answer.frame, points), settings)
-    picture = _Picture(canvas, np.full(canvas.shape[:2], np.inf, np.float32), eye)
-    _splat(picture, points[near], colors[near], _splat_radius(answer.frame, eye, settings))
+    points, colors = points[near], colors[near]
+    up = _up(answer.frame, points)
+    for yaw in (settings.yaw_deg, -settings.yaw_deg):  # the other side when something stands before the centre
+        eye = _place_eye(np.asarray(center), up, replace(settings, yaw_deg=yaw))
+        canvas[:] = BACKGROUND
+        picture = _Picture(canvas, np.full(canvas.shape[:2], np.inf, np.float32), eye)
+        _splat(picture, points, colors, _splat_radius(answer.frame, eye, settings))
+        if _visible(picture, np.asarray(center)):
+            break
     _draw_ground(picture, answer.frame)
     _draw_camera(picture)
     _draw_answer(picture, answer)
@@ -208,6 +214,13 @@ def _segment(picture: _Picture, ends: FloatArray, color: Color, width: float) ->
         if index == count or seen[index] != seen[start]:
             _stroke(picture.pixels, pixels[[start, index]], color, width, faint=not seen[start])
             start = index
+
+
+def _visible(picture: _Picture, point: FloatArray) -> bool:
+    pixels, z = picture.eye.project(point[None])
+    height, width = picture.depths.shape
+    u, v = (int(np.clip(value, 0, limit - 1)) for value, limit in zip(pixels[0], (width, height), strict=True))
+    return bool(z[0] < picture.depths[v, u] + 0.02)
 
 
 def _stroke(canvas: Canvas, ends: FloatArray, color: Color, width: float, *, faint: bool) -> None:

@@ -135,7 +135,7 @@ def _draw_boxes(canvas: Canvas, boxes: Boxes, scale: float) -> None:
     for (x0, y0, x1, y1), label, score in zip(boxes.boxes, boxes.labels, np.asarray(boxes.scores), strict=True):
         corners = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
         for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-            line(canvas, (start, end), BOX, 2 * scale)
+            line(canvas, (start, end), BOX, max(2.0, 2 * scale))
         text = ' '.join(part for part in (label, f'{score:.2f}' if np.isfinite(score) else '') if part)
         if text:
             write(canvas, text, (x0 + 2, y0 - 10 * scale), BOX, _text_size(canvas))

@@ -86,14 +86,14 @@ def find_setting(sentence: str, seed: int) -> Setting:
     Raises:
         AffordanceError: BAD_INPUT when the sentence means nothing in the scene, with what there is.
     """
-    scene, must_have = sample_scene(seed), ''
-    part = scene.find(sentence)
     words = re.findall(r'[a-z]+', sentence.lower())
     name = next((word for word in words if word in CLASSES), '')
-    if part is None and name:
-        color = next((word for word in words if word in COLORS), 'red')
-        must_have = f'{color} {name}'
-        scene = sample_scene(seed, must_have=(color, name))
+    color = next((word for word in words if word in COLORS), '')
+    scene, must_have = sample_scene(seed), ''
+    part = scene.find(sentence)
+    if name and (part is None or color not in ('', part.color)):
+        must_have = f'{color or "red"} {name}'
+        scene = sample_scene(seed, must_have=(color or 'red', name))
         part = scene.find(sentence)
     if part is None:
         there = ', '.join(scene.objects())

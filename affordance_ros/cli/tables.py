@@ -13,6 +13,8 @@ from affordance_ros.geometry.transforms import quaternion_from_matrix
 from affordance_ros.pipeline import Answer
 from affordance_ros.report import numbers, width_text
 
+MOST_TARGETS = 2
+
 
 def print_answer(console: Console, answer: Answer, errors_mm: tuple[float, ...] = ()) -> None:
     """Print targets and refusals. errors_mm: distance of each target's contact to the asked part's true surface."""
@@ -33,35 +35,27 @@ def print_times(console: Console, seconds: Mapping[str, float]) -> None:
 
 
 def _targets(answer: Answer, errors_mm: tuple[float, ...]) -> Table:
+    """One column per target, best first: it fits a console of 80 characters."""
     frame = answer.frame
     name = (frame.target_frame if frame.target_from_camera is not None else frame.frame_id) or 'camera'
     known = np.eye(4) if frame.target_from_camera is None else np.asarray(frame.target_from_camera)
-    table = Table(title=f'grasp targets in frame {name}, best first', title_justify='left', show_lines=True)
-    for head in (
-        '',
-        'grasp TCP, m',
-        'xyzw',
-        'contact, m',
-        'normal',
-        'width',
-        'score',
-        *(('error',) if errors_mm else ()),
-    ):
-        table.add_column(head, no_wrap=head in ('', 'width', 'score', 'error'))
-    for index, target in enumerate(answer.targets):
-        pose = known @ np.asarray(target.grasp)
-        point = known[:3, :3] @ target.contact.point + known[:3, 3]
-        cells = [
-            str(index + 1),
-            numbers(pose[:3, 3]),
-            numbers(quaternion_from_matrix(pose[:3, :3]), 2),
-            numbers(point),
-            numbers(known[:3, :3] @ target.contact.normal, 2),
-            width_text(target),
-            f'{target.score:.2f}',
-        ]
-        cells += [f'{errors_mm[index]:.1f} mm'] if errors_mm else []
-        table.add_row(*cells)
+    shown = answer.targets[:MOST_TARGETS]
+    more = f', {len(answer.targets) - len(shown)} more in answer.json' if len(answer.targets) > len(shown) else ''
+    table = Table(title=f'grasp targets in frame {name}, best first{more}', title_justify='left')
+    table.add_column('')
+    for index in range(len(shown)):
+        table.add_column(str(index + 1), no_wrap=True)
+    poses = [known @ np.asarray(target.grasp) for target in shown]
+    points = [known[:3, :3] @ target.contact.point + known[:3, 3] for target in shown]
+    normals = [known[:3, :3] @ target.contact.normal for target in shown]
+    table.add_row('grasp TCP, m', *(numbers(pose[:3, 3]) for pose in poses))
+    table.add_row('  xyzw', *(numbers(quaternion_from_matrix(pose[:3, :3]), 2) for pose in poses))
+    table.add_row('contact, m', *(numbers(point) for point in points))
+    table.add_row('  normal', *(numbers(normal, 2) for normal in normals))
+    table.add_row('width', *(width_text(target) for target in shown))
+    table.add_row('score', *(f'{target.score:.2f}' for target in shown))
+    if errors_mm:
+        table.add_row('error to truth', *(f'{error:.1f} mm' for error in errors_mm[:MOST_TARGETS]))
     return table
 
 
