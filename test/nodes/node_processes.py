@@ -1,0 +1,90 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes as processes of their own, as on a robot; every log is kept and shown when something goes wrong."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+END_S = 10.0
+
+
+class NodeProcess:
+    """One running node."""
+
+    def __init__(self, name: str, command: list[str], log: Path) -> None:
+        self.name, self.log = name, log
+        with log.open('wb') as file:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+            )
+
+    @property
+    def text(self) -> str:
+        """What the node has written so far."""
+        return self.log.read_text(errors='replace')
+
+    def children(self) -> list[int]:
+        """Return the ids of the processes that the node started."""
+        listed = subprocess.run(['ps', '-o', 'pid=', '--ppid', str(self.process.pid)], capture_output=True, text=True)
+        return [int(line) for line in listed.stdout.split()]
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Send a signal and return the exit status; a node that hangs is killed and gives -9."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            return self.kill()
+
+    def kill(self) -> int:
+        """End the node and what it left, the hard way."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        return self.process.wait()
+
+
+class NodeProcesses:
+    """Starts `python -m affordance_ros.nodes.<executable>` with parameters from a file, and ends all of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.running: list[NodeProcess] = []
+
+    def start(self, executable: str, parameters: dict | None = None, *, namespace: str = '', remap: tuple = ()):
+        """Start a node and return it."""
+        number = len(self.running)
+        file = self._folder / f'{number}_{executable}.yaml'
+        file.write_text(yaml.safe_dump({'/**': {'ros__parameters': parameters or {}}}) if parameters else '')
+        command = [sys.executable, '-m', f'affordance_ros.nodes.{executable}', '--ros-args']
+        command += ['--params-file', str(file)] if parameters else []
+        command += ['-r', f'__ns:={namespace}'] if namespace else []
+        for rule in remap:
+            command += ['-r', rule]
+        node = NodeProcess(executable, command, self._folder / f'{number}_{executable}.log')
+        self.running.append(node)
+        return node
+
+    def stop(self) -> None:
+        """End everything."""
+        for node in self.running:
+            if node.process.poll() is None:
+                node.process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + END_S
+        for node in self.running:
+            try:
+                node.process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                node.kill()
+
+    def logs(self) -> str:
+        """Return the ends of all logs."""
+        return '\n'.join(f'--- {node.name}\n{node.text[-3000:]}' for node in self.running)

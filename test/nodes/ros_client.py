@@ -1,0 +1,120 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A node of the test itself: calls services, sends goals, listens and publishes, all with time-outs."""
+
+import threading
+import time
+from typing import Any
+
+import rclpy
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.action import ActionClient
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.parameter_client import AsyncParameterClient
+
+WAIT_S = 20.0
+
+
+class Goal:
+    """A goal that was accepted: feedback so far, cancel, result."""
+
+    def __init__(self, client: 'RosClient', sent: Any, feedback: list) -> None:
+        self.feedback = feedback
+        self._client = client
+        self._handle = client.wait_future(sent)
+        assert self._handle.accepted
+        self._result = self._handle.get_result_async()
+
+    def cancel(self) -> None:
+        """Ask for cancel and wait until the server took notice."""
+        self._client.wait_future(self._handle.cancel_goal_async())
+
+    def result(self, timeout_s: float = WAIT_S) -> Any:
+        """Return the result; `status` beside it is the action's own."""
+        response = self._client.wait_future(self._result, timeout_s)
+        self.status = response.status
+        return response.result
+
+
+class RosClient:
+    """The test's side of the graph, spun by a thread."""
+
+    def __init__(self, name: str = 'test_client') -> None:
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = rclpy.create_node(name, context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._clients: dict[str, Any] = {}
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown(timeout_sec=2.0)
+        self._thread.join(5.0)
+        self.node.destroy_node()
+        rclpy.shutdown(context=self.context)
+
+    def wait_future(self, future: Any, timeout_s: float = WAIT_S) -> Any:
+        """Return the result of a future."""
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        assert done.wait(timeout_s), f'no answer within {timeout_s} s'
+        return future.result()
+
+    def wait_for(self, condition: Any, timeout_s: float = WAIT_S, what: str = 'condition') -> Any:
+        """Return the first truthy value of `condition()`."""
+        deadline = time.monotonic() + timeout_s
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f'{what} did not come true within {timeout_s} s'
+            time.sleep(0.02)
+        return value
+
+    def call(self, kind: Any, name: str, timeout_s: float = WAIT_S, **fields: Any) -> Any:
+        """Call a service."""
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(kind, name)
+        client = self._clients[name]
+        assert client.wait_for_service(timeout_s), f'{name} is not there'
+        return self.wait_future(client.call_async(kind.Request(**fields)), timeout_s)
+
+    def send(self, kind: Any, name: str, **fields: Any) -> Goal:
+        """Send a goal."""
+        if name not in self._clients:
+            self._clients[name] = ActionClient(self.node, kind, name)
+        client, feedback = self._clients[name], []
+        assert client.wait_for_server(WAIT_S), f'{name} is not there'
+        sent = client.send_goal_async(kind.Goal(**fields), feedback_callback=lambda m: feedback.append(m.feedback))
+        return Goal(self, sent, feedback)
+
+    def listen(self, kind: Any, topic: str, qos: Any = 10) -> list:
+        """Return a list that grows with every message, once a publisher is there."""
+        received: list[Any] = []
+        subscription = self.node.create_subscription(kind, topic, received.append, qos)
+        self.wait_for(lambda: self.node.count_publishers(topic), what=f'a publisher of {topic}')
+        self._clients[f'{topic} {id(received)}'] = subscription
+        return received
+
+    def state(self, node: str) -> str:
+        """Return the lifecycle state of a node."""
+        return self.call(GetState, f'{node}/get_state').current_state.label
+
+    def change(self, node: str, transition: int) -> bool:
+        """Ask for a lifecycle transition."""
+        request = ChangeState.Request()
+        request.transition.id = transition
+        return self.call(ChangeState, f'{node}/change_state', transition=request.transition).success
+
+    def wait_active(self, *nodes: str) -> None:
+        """Wait until nodes are active."""
+        for node in nodes:
+            self.wait_for(lambda node=node: self.state(node) == 'active', 60.0, f'{node} active')
+
+    def set_parameters(self, node: str, **values: Any) -> Any:
+        """Set parameters ('__' stands for '.') and return the outcome of each."""
+        client = AsyncParameterClient(self.node, node)
+        assert client.wait_for_services(WAIT_S)
+        named = [Parameter(name.replace('__', '.'), value=value) for name, value in values.items()]
+        return self.wait_future(client.set_parameters(named)).results
