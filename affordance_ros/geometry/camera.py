@@ -55,4 +55,13 @@ def scaled(intrinsics: Intrinsics, width: int, height: int) -> Intrinsics:
     """Return the intrinsics of the same picture resized to width x height (pixel centres at integers)."""
     sx, sy = width / intrinsics.width, height / intrinsics.height
     cx, cy = (intrinsics.cx + 0.5) * sx - 0.5, (intrinsics.cy + 0.5) * sy - 0.5
-    return Intrinsics(intrinsics.fx * sx, intrinsics.fy * sy, cx, cy, width, height, intrinsics.distortion, intrinsics.distortion_model)
+    return Intrinsics(
+        intrinsics.fx * sx,
+        intrinsics.fy * sy,
+        cx,
+        cy,
+        width,
+        height,
+        intrinsics.distortion,
+        intrinsics.distortion_model,
+    )

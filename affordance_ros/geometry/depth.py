@@ -29,10 +29,16 @@ def metres_from_raw(raw: npt.NDArray[np.generic], encoding: str, scale: float = 
         AffordanceError: BAD_ENCODING for another encoding or type, UNITS when the result cannot be metres.
     """
     if encoding not in ENCODINGS:
-        raise AffordanceError(Code.BAD_ENCODING, f'depth encoding {encoding!r} is not supported; publish 16UC1 (millimetres) or 32FC1 (metres)')
+        raise AffordanceError(
+            Code.BAD_ENCODING,
+            f'depth encoding {encoding!r} is not supported; publish 16UC1 (millimetres) or 32FC1 (metres)',
+        )
     dtype, unit = ENCODINGS[encoding]
     if raw.dtype != dtype or raw.ndim != 2:
-        raise AffordanceError(Code.BAD_ENCODING, f'depth with encoding {encoding} must be {np.dtype(dtype)} (H, W), got {raw.dtype} {raw.shape}')
+        raise AffordanceError(
+            Code.BAD_ENCODING,
+            f'depth with encoding {encoding} must be {np.dtype(dtype)} (H, W), got {raw.dtype} {raw.shape}',
+        )
     metres = raw.astype(np.float32) * np.float32(scale or unit)
     invalid = ~np.isfinite(metres) | (metres <= 0)
     if raw.dtype == np.uint16:

@@ -49,13 +49,23 @@ class Spot:
 def lift(frame: Frame, prediction: Prediction, settings: LiftSettings) -> list[Contact | Abstention]:
     """Return one contact or abstention per place that the prediction names, best first."""
     if frame.depth is None:
-        return [Abstention(Code.NO_DEPTH, 'the frame has no depth image; publish one on depth/image, registered to the colour image')]
+        return [
+            Abstention(
+                Code.NO_DEPTH,
+                'the frame has no depth image; publish one on depth/image, registered to the colour image',
+            )
+        ]
     if frame.intrinsics is None:
         return [Abstention(Code.BAD_INPUT, 'the frame has no intrinsics; publish camera_info beside the image')]
     spots = spots_of(prediction)
     if not spots:
         sentence = prediction.query.sentence
-        return [Abstention(Code.EMPTY_MODEL_OUTPUT, f'{prediction.model} found nothing for {sentence!r}; rephrase it or move the camera')]
+        return [
+            Abstention(
+                Code.EMPTY_MODEL_OUTPUT,
+                f'{prediction.model} found nothing for {sentence!r}; rephrase it or move the camera',
+            )
+        ]
     return [lift_spot(frame, spot, settings) for spot in spots]
 
 
@@ -63,17 +73,27 @@ def spots_of(prediction: Prediction) -> list[Spot]:
     """Return the places that a prediction names: keypoints, or else the inside of masks, heatmap or boxes, or the ends of traces."""
     if prediction.keypoints is not None and len(prediction.keypoints):
         k = prediction.keypoints
-        return [Spot((float(p[0]), float(p[1])), float(s), name) for p, s, name in zip(k.points, k.scores, k.labels, strict=True)]  # type: ignore[arg-type]
+        return [
+            Spot((float(p[0]), float(p[1])), float(s), name)
+            for p, s, name in zip(k.points, k.scores, k.labels, strict=True)
+        ]  # type: ignore[arg-type]
     if prediction.masks is not None and len(prediction.masks):
         m = prediction.masks
-        return [_region_spot(mask, 'mask', float(s), name) for mask, s, name in zip(m.masks, m.scores, m.labels, strict=True) if mask.any()]  # type: ignore[arg-type]
+        return [
+            _region_spot(mask, 'mask', float(s), name)
+            for mask, s, name in zip(m.masks, m.scores, m.labels, strict=True)
+            if mask.any()
+        ]  # type: ignore[arg-type]
     if prediction.heatmap is not None and prediction.heatmap.values.max() > 0:
         values = prediction.heatmap.values
         return [_region_spot(values >= 0.5 * values.max(), 'heatmap', float(values.max()), '')]
     if prediction.boxes is not None and len(prediction.boxes):
         b = prediction.boxes
         middles = (np.asarray(b.boxes)[:, :2] + np.asarray(b.boxes)[:, 2:]) / 2
-        return [Spot((float(p[0]), float(p[1])), float(s), name, 'box') for p, s, name in zip(middles, b.scores, b.labels, strict=True)]  # type: ignore[arg-type]
+        return [
+            Spot((float(p[0]), float(p[1])), float(s), name, 'box')
+            for p, s, name in zip(middles, b.scores, b.labels, strict=True)
+        ]  # type: ignore[arg-type]
     return [
         Spot((float(trace.points[index][0]), float(trace.points[index][1])), label=trace.label or name, method='trace')
         for trace in prediction.traces or ()
@@ -94,17 +114,26 @@ def lift_spot(frame: Frame, spot: Spot, settings: LiftSettings) -> Contact | Abs
     assert frame.depth is not None and frame.intrinsics is not None
     u, v = spot.pixel
     if not (-0.5 <= u <= frame.width - 0.5 and -0.5 <= v <= frame.height - 0.5):
-        return _abstain(Code.OUT_OF_IMAGE, f'the point ({u:.0f}, {v:.0f}) lies outside the {frame.width}x{frame.height} image', spot)
+        return _abstain(
+            Code.OUT_OF_IMAGE, f'the point ({u:.0f}, {v:.0f}) lies outside the {frame.width}x{frame.height} image', spot
+        )
     near, far = settings.range_m
     around = _depths(frame.depth, spot.pixel, 9, settings.range_m)
     if not len(around):
-        return _abstain(Code.NO_DEPTH, f'no depth between {near} and {far} m within 9 px of ({u:.0f}, {v:.0f})', spot, valid_ratio=0.0)
+        return _abstain(
+            Code.NO_DEPTH,
+            f'no depth between {near} and {far} m within 9 px of ({u:.0f}, {v:.0f})',
+            spot,
+            valid_ratio=0.0,
+        )
     focal = (frame.intrinsics.fx + frame.intrinsics.fy) / 2
     radius_px = int(np.clip(np.ceil(settings.window_m * focal / np.quantile(around, 0.2)), 3, 60))
     return _lift_window(frame, spot, radius_px, settings)
 
 
-def _depths(depth: npt.NDArray[np.float32], pixel: tuple[float, float], reach: int, bounds: tuple[float, float]) -> Array:
+def _depths(
+    depth: npt.NDArray[np.float32], pixel: tuple[float, float], reach: int, bounds: tuple[float, float]
+) -> Array:
     u, v = round(pixel[0]), round(pixel[1])
     window = depth[max(0, v - reach) : v + reach + 1, max(0, u - reach) : u + reach + 1].astype(np.float64)
     return np.asarray(window[(window >= bounds[0]) & (window <= bounds[1])])
@@ -131,8 +160,18 @@ def _lift_window(frame: Frame, spot: Spot, radius_px: int, settings: LiftSetting
     counts |= {'surfaces': float(surfaces), 'surface_points': float(chosen.sum())}
     if chosen.sum() < settings.min_points:
         if surfaces == 0 and valid.sum() >= settings.min_points:
-            return _abstain(Code.MULTI_SURFACE, 'the depth at the point is scattered over many surfaces; none is clear enough', spot, **counts)
-        return _abstain(Code.TOO_FEW_POINTS, f'the surface at the point shows only {int(chosen.sum())} depth pixels; move closer', spot, **counts)
+            return _abstain(
+                Code.MULTI_SURFACE,
+                'the depth at the point is scattered over many surfaces; none is clear enough',
+                spot,
+                **counts,
+            )
+        return _abstain(
+            Code.TOO_FEW_POINTS,
+            f'the surface at the point shows only {int(chosen.sum())} depth pixels; move closer',
+            spot,
+            **counts,
+        )
     inliers = float(chosen.sum() / valid.sum())
     return _contact(frame, spot, (points[chosen], pixel_list[chosen]), settings, counts | {'inlier_ratio': inliers})
 
@@ -154,7 +193,9 @@ def _nearest_surface(z: Array, reach: Array, settings: LiftSettings) -> tuple[np
     return group == int(np.flatnonzero(significant)[0]), int(significant.sum())
 
 
-def _contact(frame: Frame, spot: Spot, surface: tuple[Array, Array], settings: LiftSettings, counts: dict[str, float]) -> Contact:
+def _contact(
+    frame: Frame, spot: Spot, surface: tuple[Array, Array], settings: LiftSettings, counts: dict[str, float]
+) -> Contact:
     """Build the contact from the chosen surface: points (N, 3) and pixels (N, 2)."""
     assert frame.intrinsics is not None
     points, pixels = surface
@@ -168,7 +209,9 @@ def _contact(frame: Frame, spot: Spot, surface: tuple[Array, Array], settings: L
     axis, anisotropy = main_axis(points, normal)
     ray = point / np.linalg.norm(point)
     along = sigma**2 / max(1.0, min(len(points), 25))
-    covariance = along * np.outer(ray, ray) + (settings.pose_sigma_m**2 + (0.5 * depth / frame.intrinsics.fx) ** 2) * np.eye(3)
+    covariance = along * np.outer(ray, ray) + (
+        settings.pose_sigma_m**2 + (0.5 * depth / frame.intrinsics.fx) ** 2
+    ) * np.eye(3)
     return Contact(
         point=point,
         normal=normal,
@@ -183,7 +226,8 @@ def _contact(frame: Frame, spot: Spot, surface: tuple[Array, Array], settings: L
         sigma_m=sigma,
         method=spot.method,
         label=spot.label,
-        evidence=counts | {'surface_variation': variation, 'residual_m': residual, 'moved_px': float(np.linalg.norm(offset))},
+        evidence=counts
+        | {'surface_variation': variation, 'residual_m': residual, 'moved_px': float(np.linalg.norm(offset))},
     )
 
 

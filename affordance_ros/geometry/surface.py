@@ -4,9 +4,9 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from affordance_ros.geometry.camera import deproject
 from affordance_ros.results import Intrinsics
@@ -28,15 +28,27 @@ class Patch:
         return np.asarray(flat[np.isfinite(flat[:, 2])])
 
 
-def crop(depth: npt.NDArray[np.float32], intrinsics: Intrinsics, pixel: tuple[float, float], radius_px: int) -> Patch:
-    """Return the points of the square of +-radius_px about a pixel (clipped to the image)."""
-    u, v = round(pixel[0]), round(pixel[1])
-    left, top = max(0, u - radius_px), max(0, v - radius_px)
-    window = depth[top : v + radius_px + 1, left : u + radius_px + 1].astype(np.float64)
+def crop(
+    depth: npt.NDArray[np.float32], intrinsics: Intrinsics, pixel: tuple[float, float], radius_px: int, step: int = 1
+) -> Patch:
+    """Return the points of the square of +-radius_px about a pixel (clipped to the image), every step-th pixel.
+
+    The pixel itself is always among them.
+    """
+    u = min(max(round(pixel[0]), 0), depth.shape[1] - 1)
+    v = min(max(round(pixel[1]), 0), depth.shape[0] - 1)
+    left, top = u - min(u, radius_px) // step * step, v - min(v, radius_px) // step * step
+    window = depth[top : v + radius_px + 1 : step, left : u + radius_px + 1 : step].astype(np.float64)
     window = np.where(np.isfinite(window) & (window > 0), window, np.nan)
-    rows, columns = np.mgrid[: window.shape[0], : window.shape[1]]
-    pixels = np.column_stack((columns.ravel() + left, rows.ravel() + top))
-    return Patch(deproject(pixels, window.ravel(), intrinsics).reshape(*window.shape, 3), (left, top))
+    across, down = left + step * np.arange(window.shape[1]), top + step * np.arange(window.shape[0])
+    if any(intrinsics.distortion):
+        pixels = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
+        return Patch(deproject(pixels, window.ravel(), intrinsics).reshape(*window.shape, 3), (left, top))
+    points = np.empty((*window.shape, 3))
+    points[..., 0] = window * ((across - intrinsics.cx) / intrinsics.fx)
+    points[..., 1] = window * ((down - intrinsics.cy) / intrinsics.fy)[:, None]
+    points[..., 2] = window
+    return Patch(points, (left, top))
 
 
 def normal_of(points: Array, center: Array, sigma: float) -> tuple[Array, float, float]:
@@ -71,45 +83,70 @@ def main_axis(points: Array, normal: Array) -> tuple[Array, float]:
     return axis / np.linalg.norm(axis), float(1 - np.sqrt(max(values[0], 0) / max(values[1], 1e-18)))
 
 
-def connected(patch: Patch, seed: tuple[int, int], jump_m: float, excluded: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.bool_]:
+def connected(
+    patch: Patch, seed: tuple[int, int], jump_m: float, excluded: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.bool_]:
     """Return the pixels (h, w) joined to `seed` (row, column) without a depth jump above jump_m between neighbours."""
     z = patch.points[..., 2]
     usable = np.isfinite(z)
     if excluded is not None:
         usable &= ~excluded
-    far = np.where(usable, z, np.inf)
-    spread = ndimage.maximum_filter(np.where(usable, z, -np.inf), size=3) - ndimage.minimum_filter(far, size=3)
-    smooth = usable & (spread <= jump_m)
-    smooth[seed] = usable[seed]
-    labels, _ = ndimage.label(smooth, structure=np.ones((3, 3)))
-    if not labels[seed]:
+    if not usable[seed]:
         return np.zeros(z.shape, bool)
-    core = labels == labels[seed]
-    return np.asarray(ndimage.binary_dilation(core) & usable & (np.abs(z - z[seed]) < np.inf))
+    kernel = np.ones((3, 3), np.uint8)
+    flat = z.astype(np.float32)
+    # Far finite values stand for what is missing, so that it neither widens nor narrows a neighbour's spread.
+    spread = cv2.dilate(np.where(usable, flat, np.float32(-1e6)), kernel)
+    spread -= cv2.erode(np.where(usable, flat, np.float32(1e6)), kernel)
+    smooth = usable & (spread <= jump_m)
+    smooth[seed] = True
+    labels = cv2.connectedComponents(smooth.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)[1]
+    core = (labels == labels[seed]).astype(np.uint8)
+    return np.asarray((cv2.dilate(core, np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)) > 0) & usable)
 
 
-def support_plane(cloud: Array, sigma: float, seed: int = 0) -> tuple[Array, float] | None:
-    """Return (unit normal towards the camera, offset) of the plane that holds most of a cloud (N, 3), None below 25 %.
+@dataclass(frozen=True)
+class Plane:
+    """Points p with normal @ p == offset. normal: unit, towards the camera. residual_m: robust spread of what lies on it."""
+
+    normal: Array
+    offset: float
+    residual_m: float
+
+
+def support_plane(cloud: Array, sigma: float, seed: int = 0) -> Plane | None:
+    """Return the plane that holds most of a cloud (N, 3), None below 25 %.
 
     RANSAC with a fixed seed; a point p lies normal @ p - offset above the plane.
     """
     if len(cloud) < 50:
         return None
     rng = np.random.default_rng(seed)
-    sample = cloud[rng.choice(len(cloud), min(len(cloud), 1200), replace=False)]
-    corners = sample[rng.integers(len(sample), size=(80, 3))]
+    sample = cloud[rng.integers(len(cloud), size=600)] if len(cloud) > 600 else cloud
+    corners = sample[rng.integers(len(sample), size=(60, 3))]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     lengths = np.linalg.norm(normals, axis=1)
     fit = lengths > 1e-7
     normals, corners = normals[fit] / lengths[fit, None], corners[fit]
     if not len(normals):
         return None
-    close = np.abs(sample @ normals.T - np.einsum('ij,ij->i', normals, corners[:, 0])) < max(3 * sigma, 0.003)
+    reach = max(3 * sigma, 0.003)
+    close = np.abs(sample @ normals.T - np.einsum('ij,ij->i', normals, corners[:, 0])) < reach
     best = int(close.sum(axis=0).argmax())
-    inliers = sample[close[:, best]]
-    if len(inliers) < 0.25 * len(sample):
+    if close[:, best].sum() < 0.25 * len(sample):
         return None
-    middle = inliers.mean(axis=0)
-    normal = np.linalg.eigh((inliers - middle).T @ (inliers - middle))[1][:, 0]
-    normal = normal if normal @ middle < 0 else -normal
-    return normal, float(normal @ middle)
+    return _refined(sample, sample[close[:, best]], reach)
+
+
+def _refined(sample: Array, inliers: Array, reach: float) -> Plane:
+    """Fit a plane to its inliers twice, the second time to what is close by its own spread."""
+    for _ in range(3):
+        middle = inliers.mean(axis=0)
+        normal = np.linalg.eigh((inliers - middle).T @ (inliers - middle))[1][:, 0]
+        normal = normal if normal @ middle < 0 else -normal
+        residual = 1.4826 * float(np.median(np.abs((inliers - middle) @ normal)))
+        close = np.abs((sample - middle) @ normal) < np.clip(3 * residual, 0.001, reach)
+        if close.sum() < 20:
+            break
+        inliers = sample[close]
+    return Plane(normal, float(normal @ middle), residual)

@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from affordance_ros.grasping.gripper import GripperSettings
-from affordance_ros.grasping.neighborhood import Neighborhood
+from affordance_ros.grasping.neighborhood import SURFACE_M, Neighborhood
 from affordance_ros.results import Contact
 
 Array = npt.NDArray[np.float64]
+BIN_M = 0.002
+STEP_M = 0.008
 
 
 @dataclass(frozen=True)
@@ -49,64 +51,92 @@ class Candidate:
     trusted_axis: float
 
 
-def candidates(contact: Contact, around: Neighborhood, gripper: GripperSettings, settings: GraspSettings) -> Iterator[Candidate]:
+@dataclass(frozen=True)
+class Span:
+    """The part along a closing direction: from low_m to high_m about the contact. seen: whether both ends were in view."""
+
+    low_m: float
+    high_m: float
+    seen: bool
+
+    @property
+    def width_m(self) -> float:
+        """The thickness in metres."""
+        return self.high_m - self.low_m
+
+
+def candidates(
+    contact: Contact, around: Neighborhood, gripper: GripperSettings, settings: GraspSettings
+) -> Iterator[Candidate]:
     """Yield candidates, the plainest first."""
     normal = np.asarray(contact.normal)
     axis = around.axis - (around.axis @ normal) * normal
     axis /= np.linalg.norm(axis)
     round_part = around.anisotropy < settings.round_below
     rolls = np.arange(settings.rolls_when_round) * 180 / settings.rolls_when_round if round_part else (0.0, 90.0)
+    inserts = _inserts(contact, around, settings)
     for roll in rolls:
         along = _turned(axis, normal, roll)
         closing = np.cross(normal, along)
-        width, bounded = width_along(contact, around.surface, closing, along, gripper)
+        span = span_along(contact, around, closing, along, gripper.finger_width_m)
+        middle = np.asarray(contact.point) + (span.low_m + span.high_m) / 2 * closing
         trust = 1.0 if round_part else (around.anisotropy if roll == 0 else 1 - around.anisotropy)
         for tilt in settings.tilts_deg:
             approach = _turned(-normal, along, tilt)
             sideways = _turned(closing, along, tilt)
-            for insert in settings.insert_m:
+            for insert in inserts:
                 pose = np.eye(4)
                 pose[:3, :3] = np.column_stack((np.cross(sideways, approach), sideways, approach))
-                pose[:3, 3] = _middle(contact, around.surface, closing, along, gripper) + insert * approach
-                yield Candidate(pose, width, not bounded, insert, tilt, trust)
+                pose[:3, 3] = middle + insert * approach
+                yield Candidate(pose, span.width_m, not span.seen, insert, tilt, trust)
+
+
+def _inserts(contact: Contact, around: Neighborhood, settings: GraspSettings) -> tuple[float, ...]:
+    """Return the depths to try; for a flat part on the table also one that stops 1 mm above the table."""
+    if around.plane is None:
+        return settings.insert_m
+    height = float(contact.point @ around.plane.normal - around.plane.offset)
+    if not 0.001 < height < min(settings.insert_m) + 0.001:
+        return settings.insert_m
+    return (*settings.insert_m, max(0.001, height - 0.001))
 
 
 def _turned(vector: Array, axis: Array, degrees: float) -> Array:
     """Rotate a vector about a unit axis (Rodrigues)."""
     angle = np.radians(degrees)
-    return np.asarray(
-        vector * np.cos(angle) + np.cross(axis, vector) * np.sin(angle) + axis * (axis @ vector) * (1 - np.cos(angle)), dtype=np.float64
-    )
+    turned = vector * np.cos(angle) + np.cross(axis, vector) * np.sin(angle)
+    return np.asarray(turned + axis * (axis @ vector) * (1 - np.cos(angle)), dtype=np.float64)
 
 
-def _run(contact: Contact, surface: Array, closing: Array, along: Array, gripper: GripperSettings) -> Array:
-    """Return the sorted extents along `closing` of the surface in the finger slab, without what lies beyond a gap of 4 mm."""
-    offsets = surface - contact.point
-    slab = np.abs(offsets @ along) <= gripper.finger_width_m / 2
-    deep = np.abs(offsets @ np.asarray(contact.normal)) <= 0.04
-    values = np.sort(offsets[slab & deep] @ closing)
-    if not len(values):
-        return values
-    start = int(np.abs(values).argmin())
-    cuts = np.flatnonzero(np.diff(values) > 0.004)
-    first = cuts[cuts < start].max(initial=-1) + 1
-    last = cuts[cuts >= start].min(initial=len(values) - 1)
-    return np.asarray(values[first : last + 1])
+def span_along(contact: Contact, around: Neighborhood, closing: Array, along: Array, slab_m: float) -> Span:
+    """Return the part's extent along `closing` in a slab of slab_m along `along`.
 
-
-def width_along(contact: Contact, surface: Array, closing: Array, along: Array, gripper: GripperSettings) -> tuple[float, bool]:
-    """Return the visible thickness (m) along `closing`, and whether both of its ends were seen (else it is a lower bound)."""
-    values = _run(contact, surface, closing, along, gripper)
-    if len(values) < 4:
-        return 0.0, False
-    low, high = np.quantile(values, (0.02, 0.98))
-    # Both ends are seen when the camera looks down between them: closing nearly square to the line of sight.
+    The top of the surface in bins of 2 mm is followed from the contact to a gap of two bins or a step of more than 8 mm:
+    a handle ends at its own edge, a bottle where it curves out of sight.
+    """
+    offsets = around.surface - contact.point
+    height = offsets @ np.asarray(contact.normal)
+    slab = (np.abs(offsets @ along) <= slab_m / 2) & (np.abs(height) <= 0.05)
+    place, height = offsets[slab] @ closing, height[slab]
+    if len(place) < 4:
+        return Span(0.0, 0.0, False)
+    bins = np.floor(place / BIN_M).astype(int)
+    first = int(bins.min())
+    top = np.full(int(bins.max()) - first + 1, -np.inf)
+    np.maximum.at(top, bins - first, height)
+    filled = np.flatnonzero(np.isfinite(top))
+    start = int(np.abs(filled + first + 0.5).argmin())
+    step = np.diff(top[filled])
+    cut = (np.diff(filled) > 2) | (np.abs(step) > STEP_M)
+    left = int(np.flatnonzero(cut[:start]).max(initial=-1)) + 1
+    right = int((np.flatnonzero(cut[start:]) + start).min(initial=len(filled) - 1))
+    # A nearer thing beside the part hides its end; so does the border of what was looked at.
+    hidden = (left > 0 and step[left - 1] < -STEP_M) or (right < len(step) and step[right] > STEP_M)
+    low_bin, high_bin = filled[left] + first, filled[right] + first
+    part = (bins >= low_bin) & (bins <= high_bin) & (height >= top[bins - first] - STEP_M)
+    half_pixel = around.pitch_m / 2
+    low, high = float(np.quantile(place[part], 0.01)) - half_pixel, float(np.quantile(place[part], 0.99)) + half_pixel
     ray = np.asarray(contact.point) / np.linalg.norm(contact.point)
-    return float(high - low), abs(float(closing @ ray)) < 0.5
-
-
-def _middle(contact: Contact, surface: Array, closing: Array, along: Array, gripper: GripperSettings) -> Array:
-    """Return the contact moved to the middle of the thickness along `closing`."""
-    values = _run(contact, surface, closing, along, gripper)
-    shift = float(np.quantile(values, (0.02, 0.98)).mean()) if len(values) >= 4 else 0.0
-    return np.asarray(contact.point) + shift * closing
+    inside = max(-low, high) < SURFACE_M - 2 * BIN_M
+    # Both ends are seen when the camera looks down between them: closing nearly square to the line of sight.
+    return Span(low, high, bool(inside and not hidden and abs(float(closing @ ray)) < 0.5))

@@ -7,37 +7,40 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from affordance_ros.geometry.transforms import inverse, transform_points
+from affordance_ros.geometry.transforms import transform_points
 from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.grasping.neighborhood import Neighborhood
 
 Array = npt.NDArray[np.float64]
+FREE_M = 0.02  # farther than this is simply free
 
 
 @dataclass(frozen=True)
 class Clearance:
-    """touching: cloud points inside the hand or its way in. free_m: distance of the nearest other point, 0 when touching."""
+    """touching: cloud points inside the hand or its way in. free_m: distance of the nearest other point, at most 20 mm."""
 
     touching: int
     free_m: float
     between: int
 
 
-def clearance(pose: Array, opening_m: float, around: Neighborhood, gripper: GripperSettings, sweep_m: float) -> Clearance:
+def clearance(
+    pose: Array, opening_m: float, around: Neighborhood, gripper: GripperSettings, sweep_m: float
+) -> Clearance:
     """Check a camera_from_tcp pose with the jaws open. sweep_m: length of the straight way in."""
-    local = transform_points(inverse(pose), around.scene)
+    local = (around.scene - pose[:3, 3]) @ pose[:3, :3]
     boxes = gripper.boxes(opening_m, sweep_m)
-    inside, nearest = 0, np.inf
-    for low, high in boxes:
-        outside = np.maximum(np.maximum(low - local, local - high), 0)
-        distance = np.linalg.norm(outside, axis=1)
-        inside += int((distance <= 0).sum())
-        nearest = min(nearest, float(distance[distance > 0].min(initial=np.inf)))
-    half = opening_m / 2
-    held = (np.abs(local[:, 0]) < gripper.finger_width_m / 2) & (np.abs(local[:, 1]) < half) & (np.abs(local[:, 2]) < 0.03)
+    low, high = boxes[:, 0].min(axis=0) - FREE_M, boxes[:, 1].max(axis=0) + FREE_M
+    local = local[((local > low) & (local < high)).all(axis=1)]
+    outside = np.maximum(np.maximum(boxes[:, None, 0] - local, local - boxes[:, None, 1]), 0)
+    squared = (outside**2).sum(axis=-1).min(axis=0)
+    inside = int((squared <= 0).sum())
+    nearest = min(float(np.sqrt(squared.min(initial=np.inf))), FREE_M)
+    held = (np.abs(local[:, 0]) < gripper.finger_width_m / 2) & (np.abs(local[:, 1]) < opening_m / 2)
+    held &= np.abs(local[:, 2]) < 0.03
     below = _below_plane(pose, opening_m, around, gripper)
-    free = nearest if below >= 0 else 0.0
-    return Clearance(inside + (1000 if below < 0 else 0), min(free, max(below, 0.0)) if inside == 0 else 0.0, int(held.sum()))
+    free = min(nearest, max(below, 0.0)) if inside == 0 else 0.0
+    return Clearance(inside + (1000 if below < 0 else 0), free, int(held.sum()))
 
 
 def _below_plane(pose: Array, opening_m: float, around: Neighborhood, gripper: GripperSettings) -> float:
@@ -46,4 +49,4 @@ def _below_plane(pose: Array, opening_m: float, around: Neighborhood, gripper: G
         return float('inf')
     y, x = opening_m / 2 + gripper.finger_thickness_m, gripper.finger_width_m / 2
     tips = transform_points(pose, [(sx * x, sy * y, 0.0) for sx in (-1, 1) for sy in (-1, 1)])
-    return float((tips @ around.plane[0] - around.plane[1]).min())
+    return float((tips @ around.plane.normal - around.plane.offset).min())
