@@ -62,7 +62,7 @@ class PocketRecipe:
     )
     answers: Stage = field(
         default_factory=lambda: Stage(
-            steps=4200, images=4, learning_rate=1.5e-3, tower_rate=3e-4, turns=8, frozen_share=0.4
+            steps=3800, images=4, learning_rate=1.5e-3, tower_rate=3e-4, turns=8, frozen_share=0.4
         )
     )
     save_every: int = 100
