@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from affordance_ros.bags import read_recorded_answer
-from affordance_ros.cli.failures import NO_ANSWER, complain, exit_code
+from affordance_ros.cli.failures import FAILED, NO_ANSWER, complain
 from affordance_ros.cli.processes import Processes
 from affordance_ros.cli.tables import print_answer, print_times
 from affordance_ros.cli.versions import version_lines
@@ -77,7 +77,7 @@ def run_demo(request: DemoRequest) -> None:
     if outcome['response']['outcome']['code']:
         code, message = Code(outcome['response']['outcome']['code']), outcome['response']['outcome']['message']
         complain(code.name, message)
-        raise typer.Exit(max(exit_code(code), NO_ANSWER))
+        raise typer.Exit(FAILED if code is Code.INTERNAL else NO_ANSWER)
 
 
 def find_setting(sentence: str, seed: int) -> Setting:

@@ -13,6 +13,7 @@ from types import TracebackType
 
 from affordance_ros.errors import AffordanceError, Code
 
+PROFILE = Path(__file__).resolve().parent.parent / 'nodes' / 'fastdds_images.xml'
 _GRACE_S = 6.0
 
 
@@ -24,7 +25,7 @@ class Processes:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         logs.mkdir(parents=True, exist_ok=True)
         self._environment = {
-            'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA',  # by UDP most images of this size are lost between processes
+            'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE),
             **os.environ,
             'ROS_DOMAIN_ID': str(random.SystemRandom().randint(1, 101)),
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
