@@ -1,0 +1,8 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Make the synthetic depth images importable for the tests of lifting, grasping and the pipeline."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / 'geometry'))
