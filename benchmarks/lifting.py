@@ -28,7 +28,7 @@ Rows = dict[str, list[float]]
 
 
 def simple_points(frame: Frame, pixel: tuple[float, float]) -> dict[str, np.ndarray | None]:
-    """Return the baselines' points: the depth of the pixel alone, and the median of 7x7 pixels; None where there is none."""
+    """Return the baselines' points, by one pixel and by the median of 7x7 pixels; None where there is no depth."""
     assert frame.depth is not None
     u, v = round(pixel[0]), round(pixel[1])
     found: dict[str, np.ndarray | None] = {}

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pinhole camera: pixels (u, v) with centres at integers, optical frame x right, y down, z forward."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +11,7 @@ import numpy.typing as npt
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.results import Intrinsics
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 DISTORTION_MODELS = ('', 'plumb_bob', 'rational_polynomial', 'equidistant')
 
 
@@ -21,7 +23,7 @@ def rays(pixels: npt.ArrayLike, intrinsics: Intrinsics) -> Array:
     points = np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
     k = intrinsics
     if not any(k.distortion):
-        flat = (points - (k.cx, k.cy)) / (k.fx, k.fy)
+        flat: Array = (points - (k.cx, k.cy)) / (k.fx, k.fy)
     elif k.distortion_model == 'equidistant':
         flat = cv2.fisheye.undistortPoints(points[:, None], k.matrix, np.array(k.distortion[:4]))[:, 0]
     elif k.distortion_model in DISTORTION_MODELS:

@@ -14,7 +14,7 @@ from affordance_ros.geometry.depth import NoiseModel
 from affordance_ros.geometry.surface import crop, main_axis, normal_of
 from affordance_ros.results import NAN, Abstention, Contact, Frame, Prediction
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -70,20 +70,20 @@ def lift(frame: Frame, prediction: Prediction, settings: LiftSettings) -> list[C
 
 
 def spots_of(prediction: Prediction) -> list[Spot]:
-    """Return the places that a prediction names: keypoints, or else the inside of masks, heatmap or boxes, or the ends of traces."""
+    """Return the places a prediction names: keypoints, else masks, heatmap, boxes, or the ends of traces."""
     if prediction.keypoints is not None and len(prediction.keypoints):
         k = prediction.keypoints
         return [
             Spot((float(p[0]), float(p[1])), float(s), name)
-            for p, s, name in zip(k.points, k.scores, k.labels, strict=True)
-        ]  # type: ignore[arg-type]
+            for p, s, name in zip(k.points, np.asarray(k.scores), k.labels, strict=True)
+        ]
     if prediction.masks is not None and len(prediction.masks):
         m = prediction.masks
         return [
             _region_spot(mask, 'mask', float(s), name)
-            for mask, s, name in zip(m.masks, m.scores, m.labels, strict=True)
+            for mask, s, name in zip(m.masks, np.asarray(m.scores), m.labels, strict=True)
             if mask.any()
-        ]  # type: ignore[arg-type]
+        ]
     if prediction.heatmap is not None and prediction.heatmap.values.max() > 0:
         values = prediction.heatmap.values
         return [_region_spot(values >= 0.5 * values.max(), 'heatmap', float(values.max()), '')]
@@ -92,8 +92,8 @@ def spots_of(prediction: Prediction) -> list[Spot]:
         middles = (np.asarray(b.boxes)[:, :2] + np.asarray(b.boxes)[:, 2:]) / 2
         return [
             Spot((float(p[0]), float(p[1])), float(s), name, 'box')
-            for p, s, name in zip(middles, b.scores, b.labels, strict=True)
-        ]  # type: ignore[arg-type]
+            for p, s, name in zip(middles, np.asarray(b.scores), b.labels, strict=True)
+        ]
     return [
         Spot((float(trace.points[index][0]), float(trace.points[index][1])), label=trace.label or name, method='trace')
         for trace in prediction.traces or ()
@@ -103,7 +103,7 @@ def spots_of(prediction: Prediction) -> list[Spot]:
 
 
 def _region_spot(mask: npt.NDArray[np.bool_], method: str, score: float, label: str) -> Spot:
-    """Return the pixel of a region that is nearest to its centroid: it is on the region even when the centroid is not."""
+    """Return the pixel of a region nearest to its centroid: on the region even when the centroid is not."""
     v, u = np.nonzero(mask)
     nearest = int(((u - u.mean()) ** 2 + (v - v.mean()) ** 2).argmin())
     return Spot((float(u[nearest]), float(v[nearest])), score, label, method, mask)
@@ -111,7 +111,8 @@ def _region_spot(mask: npt.NDArray[np.bool_], method: str, score: float, label: 
 
 def lift_spot(frame: Frame, spot: Spot, settings: LiftSettings) -> Contact | Abstention:
     """Lift one place: metric window, nearest significant surface, robust depth, normal, axis and covariance."""
-    assert frame.depth is not None and frame.intrinsics is not None
+    assert frame.depth is not None
+    assert frame.intrinsics is not None
     u, v = spot.pixel
     if not (-0.5 <= u <= frame.width - 0.5 and -0.5 <= v <= frame.height - 0.5):
         return _abstain(
@@ -140,7 +141,8 @@ def _depths(
 
 
 def _lift_window(frame: Frame, spot: Spot, radius_px: int, settings: LiftSettings) -> Contact | Abstention:
-    assert frame.depth is not None and frame.intrinsics is not None
+    assert frame.depth is not None
+    assert frame.intrinsics is not None
     patch = crop(frame.depth, frame.intrinsics, spot.pixel, radius_px)
     rows, columns = np.mgrid[: patch.points.shape[0], : patch.points.shape[1]]
     pixels = np.stack((columns + patch.origin[0], rows + patch.origin[1]), axis=-1).astype(np.float64)
@@ -153,7 +155,8 @@ def _lift_window(frame: Frame, spot: Spot, radius_px: int, settings: LiftSetting
     ratio = float(valid.sum() / max(1, inside.sum()))
     counts = {'valid_ratio': ratio, 'valid_points': float(valid.sum()), 'window_px': float(radius_px)}
     if ratio < settings.min_valid:
-        sentence = f'only {ratio:.0%} of the window at ({spot.pixel[0]:.0f}, {spot.pixel[1]:.0f}) has depth; move the camera or add light'
+        where = f'({spot.pixel[0]:.0f}, {spot.pixel[1]:.0f})'
+        sentence = f'only {ratio:.0%} of the window at {where} has depth; move the camera or add light'
         return _abstain(Code.NO_DEPTH, sentence, spot, **counts)
     points, pixel_list, distance = patch.points[valid], pixels[valid], away[valid]
     chosen, surfaces = _nearest_surface(points[:, 2], distance / max(1, radius_px), settings)
@@ -177,7 +180,7 @@ def _lift_window(frame: Frame, spot: Spot, radius_px: int, settings: LiftSetting
 
 
 def _nearest_surface(z: Array, reach: Array, settings: LiftSettings) -> tuple[npt.NDArray[np.bool_], int]:
-    """Split depths (N,) at gaps above 4 sigma and return the mask of the nearest surface that holds enough weight, and their number.
+    """Split depths (N,) at gaps above 4 sigma; return the mask of the nearest one with enough weight, and how many.
 
     The median would be the table beside a thin handle; the nearest significant surface is the handle.
     """
@@ -232,7 +235,7 @@ def _contact(
 
 
 def _depth_at(pixels: Array, z: Array, pixel: Array) -> tuple[float, float]:
-    """Return depth and robust spread at a pixel: a weighted plane in 1/z (exact for planes), trimmed once, kept within the data."""
+    """Return depth and robust spread at a pixel: a weighted plane in 1/z (exact for planes), trimmed once."""
     offsets = pixels - pixel
     scale = max(1.5, float(np.linalg.norm(offsets, axis=1).max()) / 2)
     weight = np.exp(-0.5 * (offsets**2).sum(axis=1) / scale**2)

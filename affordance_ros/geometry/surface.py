@@ -3,6 +3,7 @@
 """Shape of the visible surface around a point: normal, main direction, the patch it belongs to, the table."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,12 +12,12 @@ import numpy.typing as npt
 from affordance_ros.geometry.camera import deproject
 from affordance_ros.results import Intrinsics
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A crop of the depth image as points. points: (h, w, 3) metres, NaN where invalid. origin: (u, v) of its first pixel."""
+    """A crop of the depth image. points: (h, w, 3) metres, NaN where invalid. origin: (u, v) of its first pixel."""
 
     points: Array
     origin: tuple[int, int]
@@ -52,9 +53,9 @@ def crop(
 
 
 def normal_of(points: Array, center: Array, sigma: float) -> tuple[Array, float, float]:
-    """Return the unit normal towards the camera, the surface variation in [0, 1/3] and the RMS residual of points (N, 3).
+    """Return the unit normal towards the camera, surface variation in [0, 1/3] and RMS residual of points (N, 3).
 
-    Principal component analysis, trimmed three times at 2.5 residuals (at least sigma) so that a neighbour surface drops out.
+    Principal component analysis, trimmed three times at 2.5 residuals (at least sigma): a neighbour surface drops out.
     """
     kept = points
     normal, variation, residual = -center / np.linalg.norm(center), 0.0, sigma
@@ -73,7 +74,7 @@ def normal_of(points: Array, center: Array, sigma: float) -> tuple[Array, float,
 
 
 def main_axis(points: Array, normal: Array) -> tuple[Array, float]:
-    """Return the unit direction in the tangent plane along which points (N, 3) extend most, and its anisotropy in [0, 1]."""
+    """Return the unit tangent direction along which points (N, 3) extend most, and its anisotropy in [0, 1]."""
     side = np.cross(normal, (0.0, 0.0, 1.0) if abs(normal[2]) < 0.9 else (1.0, 0.0, 0.0))
     side /= np.linalg.norm(side)
     other = np.cross(normal, side)
@@ -97,7 +98,7 @@ def connected(
     flat = z.astype(np.float32)
     # Far finite values stand for what is missing, so that it neither widens nor narrows a neighbour's spread.
     spread = cv2.dilate(np.where(usable, flat, np.float32(-1e6)), kernel)
-    spread -= cv2.erode(np.where(usable, flat, np.float32(1e6)), kernel)
+    spread = spread - cv2.erode(np.where(usable, flat, np.float32(1e6)), kernel)
     smooth = usable & (spread <= jump_m)
     smooth[seed] = True
     labels = cv2.connectedComponents(smooth.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)[1]
@@ -107,7 +108,7 @@ def connected(
 
 @dataclass(frozen=True)
 class Plane:
-    """Points p with normal @ p == offset. normal: unit, towards the camera. residual_m: robust spread of what lies on it."""
+    """Points p with normal @ p == offset. normal: unit, towards the camera. residual_m: robust spread about it."""
 
     normal: Array
     offset: float

@@ -63,7 +63,7 @@ def transform_points(target_from_source: npt.ArrayLike, points: npt.ArrayLike) -
 
 
 def interpolate(first: npt.ArrayLike, second: npt.ArrayLike, share: float) -> Array:
-    """Return the pose between two (4, 4) poses: straight translation, shortest rotation (slerp). share 0: first, 1: second."""
+    """Return a pose between two (4, 4) poses: straight translation, slerp rotation. share 0: first, 1: second."""
     start, end = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     a, b = quaternion_from_matrix(start[:3, :3]), quaternion_from_matrix(end[:3, :3])
     cosine = float(a @ b)

@@ -1,9 +1,10 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Ways to take hold of a contact: approach against the normal (and tilted), close across the thin side, at several depths."""
+"""Ways to take hold of a contact: approach against the normal (and tilted), close across the thin side."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.grasping.neighborhood import SURFACE_M, Neighborhood
 from affordance_ros.results import Contact
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 BIN_M = 0.002
 STEP_M = 0.008
 
@@ -21,7 +22,7 @@ STEP_M = 0.008
 class GraspSettings:
     """How grasps are built and judged. Lengths in metres, angles in degrees.
 
-    margin_m: free space per side when the jaws are open. insert_m: how far the fingertips pass the contact, tried in this order.
+    margin_m: free space per side when the jaws are open. insert_m: how far the fingertips pass the contact.
     round_below: anisotropy under which the main axis means nothing and several rolls are tried.
     touching: cloud points inside the hand that are still taken for noise.
     """
@@ -53,7 +54,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Span:
-    """The part along a closing direction: from low_m to high_m about the contact. seen: whether both ends were in view."""
+    """The part along a closing direction, from low_m to high_m about the contact. seen: both ends were in view."""
 
     low_m: float
     high_m: float
@@ -111,7 +112,7 @@ def _turned(vector: Array, axis: Array, degrees: float) -> Array:
 def span_along(contact: Contact, around: Neighborhood, closing: Array, along: Array, slab_m: float) -> Span:
     """Return the part's extent along `closing` in a slab of slab_m along `along`.
 
-    The top of the surface in bins of 2 mm is followed from the contact to a gap of two bins or a step of more than 8 mm:
+    The top of the surface in bins of 2 mm is followed from the contact to a gap of two bins or a step above 8 mm:
     a handle ends at its own edge, a bottle where it curves out of sight.
     """
     offsets = around.surface - contact.point
@@ -119,7 +120,7 @@ def span_along(contact: Contact, around: Neighborhood, closing: Array, along: Ar
     slab = (np.abs(offsets @ along) <= slab_m / 2) & (np.abs(height) <= 0.05)
     place, height = offsets[slab] @ closing, height[slab]
     if len(place) < 4:
-        return Span(0.0, 0.0, False)
+        return Span(0.0, 0.0, seen=False)
     bins = np.floor(place / BIN_M).astype(int)
     first = int(bins.min())
     top = np.full(int(bins.max()) - first + 1, -np.inf)
@@ -139,4 +140,4 @@ def span_along(contact: Contact, around: Neighborhood, closing: Array, along: Ar
     ray = np.asarray(contact.point) / np.linalg.norm(contact.point)
     inside = max(-low, high) < SURFACE_M - 2 * BIN_M
     # Both ends are seen when the camera looks down between them: closing nearly square to the line of sight.
-    return Span(low, high, bool(inside and not hidden and abs(float(closing @ ray)) < 0.5))
+    return Span(low, high, seen=bool(inside and not hidden and abs(float(closing @ ray)) < 0.5))

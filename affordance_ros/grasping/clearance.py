@@ -3,6 +3,7 @@
 """Does the open hand fit: fingers, palm and the way in, against the seen cloud and the plane below."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +12,13 @@ from affordance_ros.geometry.transforms import transform_points
 from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.grasping.neighborhood import Neighborhood
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 FREE_M = 0.02  # farther than this is simply free
 
 
 @dataclass(frozen=True)
 class Clearance:
-    """touching: cloud points inside the hand or its way in. free_m: distance of the nearest other point, at most 20 mm."""
+    """touching: cloud points inside the hand or its way in. free_m: distance of the nearest other, to 20 mm."""
 
     touching: int
     free_m: float

@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Parallel-jaw grippers as boxes. TCP frame: origin midway between the fingertips, z towards the object, y the closing direction."""
+"""Parallel-jaw grippers as boxes. TCP frame: origin midway between the fingertips, z to the object, y closing."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ Array = npt.NDArray[np.float64]
 class GripperSettings:
     """Sizes in metres.
 
-    max_aperture: widest opening. finger_length: from palm to fingertip. finger_thickness: along y. finger_width: along x.
+    max_aperture: widest opening. finger_length: from palm to tip. finger_thickness: along y. finger_width: along x.
     palm: full extents (x, y, z) of the hand behind the fingers.
     """
 
@@ -28,7 +28,7 @@ class GripperSettings:
     palm_m: tuple[float, float, float] = (0.06, 0.14, 0.06)
 
     def boxes(self, opening_m: float, sweep_m: float = 0.0) -> Array:
-        """Return the boxes (3, 2, 3) of left finger, right finger and palm in the TCP frame, drawn out by sweep_m behind them."""
+        """Return the boxes (3, 2, 3) of left finger, right finger and palm (TCP frame), drawn out by sweep_m."""
         half = opening_m / 2
         x, thick, length = self.finger_width_m / 2, self.finger_thickness_m, self.finger_length_m
         px, py, pz = self.palm_m

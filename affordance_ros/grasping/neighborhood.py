@@ -3,6 +3,7 @@
 """What surrounds a contact: the cloud near it, the surface it belongs to, and the plane that everything stands on."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from affordance_ros.geometry.depth import NoiseModel
 from affordance_ros.geometry.surface import Patch, Plane, connected, crop, main_axis, support_plane
 from affordance_ros.results import Contact, Frame
 
-Array = npt.NDArray[np.float64]
+Array = npt.NDArray[Any]
 REACH_M = 0.14
 SURFACE_M = 0.08
 
@@ -20,7 +21,7 @@ SURFACE_M = 0.08
 class Neighborhood:
     """scene: (N, 3) points near the contact. surface: (M, 3) points joined to it, the support plane left out.
 
-    plane: (unit normal towards the camera, offset) of the support, or None. axis, anisotropy: of the surface within 3 cm.
+    plane: of the support, or None. axis, anisotropy: of the surface within 3 cm.
     pitch_m: how far apart two points of the surface lie.
     """
 
@@ -34,7 +35,8 @@ class Neighborhood:
 
 def look_around(frame: Frame, contact: Contact, noise: NoiseModel) -> Neighborhood:
     """Crop the cloud about a contact and find the surface that the contact belongs to."""
-    assert frame.depth is not None and frame.intrinsics is not None
+    assert frame.depth is not None
+    assert frame.intrinsics is not None
     depth = float(contact.point[2])
     sigma = noise.sigma(depth)
     scene = _thinned(frame, contact, REACH_M, 40)[0].cloud
@@ -57,8 +59,9 @@ def look_around(frame: Frame, contact: Contact, noise: NoiseModel) -> Neighborho
 
 
 def _thinned(frame: Frame, contact: Contact, reach_m: float, most: int) -> tuple[Patch, tuple[int, int], float]:
-    """Return the points within reach, every n-th pixel (at most about 2 * most a side), the contact's place and the pitch."""
-    assert frame.depth is not None and frame.intrinsics is not None
+    """Return the points within reach, every n-th pixel (about 2 * most a side), the contact's place and the pitch."""
+    assert frame.depth is not None
+    assert frame.intrinsics is not None
     pitch = float(contact.point[2]) / frame.intrinsics.fx
     radius = int(np.ceil(reach_m / pitch))
     step = max(1, radius // most)

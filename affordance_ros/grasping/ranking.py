@@ -35,7 +35,8 @@ def grasp_contact(
     widths = [item.width_m for item in everything]
     fitting = [item for item in everything if item.width_m + settings.margin_m <= gripper.max_aperture_m]
     if not fitting:
-        text = f'the part is at least {min(widths) * 1000:.0f} mm wide here, {gripper.name} opens {gripper.max_aperture_m * 1000:.0f} mm'
+        opens = f'{gripper.name} opens {gripper.max_aperture_m * 1000:.0f} mm'
+        text = f'the part is at least {min(widths) * 1000:.0f} mm wide here, {opens}'
         return _abstain(
             Code.TOO_WIDE, f'{text}; ask for a thinner part or use a wider gripper', contact, width_m=min(widths)
         )
