@@ -11,7 +11,19 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / 'affordance_ros'
 BOTTOM = {'errors', 'results'}
 CORE = BOTTOM | {'geometry', 'grasping', 'models', 'pipeline'}
-OFFLINE = CORE | {'metrics', 'datasets', 'scenes', 'training', 'bags', 'visualization', 'view_3d', 'answer_json', 'frame_files', 'drawing', 'report'}
+OFFLINE = CORE | {
+    'metrics',
+    'datasets',
+    'scenes',
+    'training',
+    'bags',
+    'visualization',
+    'view_3d',
+    'answer_json',
+    'frame_files',
+    'drawing',
+    'report',
+}
 # layer -> what of ours it may import besides itself. `report` is a view of results, like `visualization`.
 ALLOWED = {
     '__init__': set(),

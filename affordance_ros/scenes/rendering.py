@@ -42,9 +42,7 @@ def render(scene: Scene, stamp_ns: int) -> View:
     mesh = merge(meshes)
     face_part = np.repeat(np.arange(len(meshes)), [len(item.faces) for item in meshes]).astype(np.int32)
     caster = open3d.t.geometry.RaycastingScene(nthreads=1)
-    caster.add_triangles(
-        TENSOR(mesh.vertices.astype(np.float32)), TENSOR(mesh.faces.astype(np.uint32))
-    )
+    caster.add_triangles(TENSOR(mesh.vertices.astype(np.float32)), TENSOR(mesh.faces.astype(np.uint32)))
 
     pose = np.asarray(scene.table_from_camera).astype(np.float32)
     rays = camera_rays(scene, pose)

@@ -118,10 +118,10 @@ def _free_place(
     taken: list[tuple[Array, float]],
     azimuths: tuple[float | None, float | None],
 ) -> tuple[float, Array] | None:
-    """Find a yaw and a place (2,) whose footprint circle touches no other; None after 60 tries.
+    """Find a yaw and a place (2,) whose footprint touches no other; None after 60 tries.
 
-    azimuths: of the camera, for furniture (turned to it, at the back) and for what must be seen well (in the middle, its
-    handle not behind it); None otherwise.
+    azimuths: of the camera, for furniture (turned to it, at the back) and for what must be seen well (in the middle,
+    its handle not behind it); None otherwise.
     """
     furniture, shown = azimuths
     footprint = np.concatenate([shape.mesh.vertices[:, :2] for shape in shapes])
