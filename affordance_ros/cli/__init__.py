@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The console command `affordance`. Each verb imports what it needs when it runs, so that --help is quick."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -131,5 +132,6 @@ def _key_value(item: str) -> tuple[str, str]:
 
 
 def main() -> None:
-    """Run the console command."""
+    """Run the console command; models get two CPU threads unless OMP_NUM_THREADS says otherwise, as in the nodes."""
+    os.environ.setdefault('OMP_NUM_THREADS', '2')  # one per core is many times slower on a machine that is busy
     app()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`affordance demo`: the graph in separate processes, one question, the answer against the truth of the scene."""
 
+import importlib.util
 import json
 import re
 import select
@@ -60,6 +61,7 @@ class Setting:
 def run_demo(request: DemoRequest) -> None:
     """Run the demo; exits with 0 when a target came, with 3 when the graph refused."""
     started = time.monotonic()
+    require_ros()
     console = Console(soft_wrap=True)
     sentence = request.sentence.strip() or DEFAULT_SENTENCE
     if request.model not in [entry.name for entry in list_models()]:
@@ -78,6 +80,16 @@ def run_demo(request: DemoRequest) -> None:
         code, message = Code(outcome['response']['outcome']['code']), outcome['response']['outcome']['message']
         complain(code.name, message)
         raise typer.Exit(FAILED if code is Code.INTERNAL else NO_ANSWER)
+
+
+def require_ros() -> None:
+    """Exit with 1 and the way out when this Python has no rclpy or no interfaces of ours."""
+    for module in ('rclpy', 'affordance_ros.msg', 'affordance_ros.srv', 'tf2_msgs'):
+        if importlib.util.find_spec(module) is None:
+            complain(
+                'NO ROS', f'{module} is not there; run: make setup (or source your workspace), then: affordance doctor'
+            )
+            raise typer.Exit(FAILED)
 
 
 def find_setting(sentence: str, seed: int) -> Setting:
