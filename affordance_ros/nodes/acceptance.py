@@ -19,6 +19,8 @@ from affordance_ros.nodes.lifecycle import LATCHED, SuiteNode
 from affordance_ros.nodes.rgbd_sync import Bundle, BundleStore
 from affordance_ros.results import Frame
 
+IMAGE = 'sensor_msgs/msg/Image'
+
 
 class FrameSource:
     """Holds the newest bundle of a node and the camera poses around it. Reads `node.settings`, which may change."""
@@ -33,7 +35,7 @@ class FrameSource:
 
     def _on_time_jump(self, _: Any) -> None:
         """A simulation or a bag starts again: what was seen before is of another time."""
-        self.store.clear()
+        self.store.forget_images()
         self.poses.forget_moving()
 
     def image(self, message: Any) -> None:
@@ -85,22 +87,31 @@ class FrameSource:
         return (self.node.get_clock().now().nanoseconds - bundle.stamp_ns) / 1e9
 
     def _missing(self, wait_s: float) -> AffordanceError:
-        name, c = self.node.resolve_topic_name, self.store.counters
-        if not c.images:
-            publishers = self.node.count_publishers(name('image'))
-            text = f'no image on {name("image")} for {wait_s:.1f} s ({publishers} publishers)'
+        name, missing = self.node.resolve_topic_name, self.store.missing()
+        if missing == 'image':
+            text = f'no image on {name("image")} for {wait_s:.1f} s{self._offered("image")}'
             return AffordanceError(Code.NO_IMAGE, f'{text}; start the camera or remap the topic')
-        if not c.bundles and not c.depths:
-            text = f'{c.images} images came, but no depth on {name("depth/image")}'
-            return AffordanceError(
-                Code.NO_DEPTH, f'{text}; start the depth stream, remap it, or set input.need_depth to false'
-            )
-        if not c.bundles:
+        if missing == 'depth':
+            text = f'images come, but no depth on {name("depth/image")}{self._offered("depth/image")}'
+            return AffordanceError(Code.NO_DEPTH, f'{text}; start the depth stream or set input.need_depth to false')
+        if missing == 'pair':
             text = f'colour and depth never have stamps within {self.node.settings.input_slop_s} s'
             return AffordanceError(Code.UNALIGNED, f'{text}; raise input.slop_s or synchronise the camera')
+        if missing == 'info':
+            return AffordanceError(Code.NO_IMAGE, f'images come, but no camera info on {name("camera_info")}; remap it')
         return AffordanceError(
-            Code.NO_IMAGE, f'no camera info on {name("camera_info")}, or no new image for {wait_s:.1f} s'
+            Code.NO_IMAGE, f'no new image on {name("image")} for {wait_s:.1f} s; is the camera running?'
         )
+
+    def _offered(self, topic: str) -> str:
+        """Return who publishes a topic, or which other topics of images there are."""
+        name = self.node.resolve_topic_name(topic)
+        publishers = self.node.get_publishers_info_by_topic(name)
+        if publishers:
+            offers = {f'{info.qos_profile.reliability.name} {info.qos_profile.durability.name}' for info in publishers}
+            return f' ({len(publishers)} publishers, offering {", ".join(sorted(offers))})'
+        images = [other for other, kinds in self.node.get_topic_names_and_types() if IMAGE in kinds and other != name]
+        return f' (nobody publishes it; images are on {", ".join(images)})' if images else ' (nobody publishes it)'
 
     def _freeze(self, bundle: Bundle) -> tuple[Frame, AffordanceError | None]:
         settings, header = self.node.settings, bundle.image.header

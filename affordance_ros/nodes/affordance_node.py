@@ -92,6 +92,10 @@ class AffordanceNode(SuiteNode):
         """End the worker process: this gives the GPU back."""
         self.models.close()
 
+    def busy(self) -> bool:
+        """Whether a request runs."""
+        return bool(self.line.requests)
+
     def health(self) -> dict[str, str]:
         """Counters for the diagnostics."""
         return {**self.models.health(), **self.source.health(), 'requests': str(self.line.requests)}

@@ -58,6 +58,11 @@ class Asker:
         self._open: dict[str, _Open] = {}
         self._lock = threading.Lock()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a question is on its way."""
+        return bool(self._open)
+
     def question_of(self, request_id: str) -> Question | None:
         """Return the question that an answer belongs to, None when it was asked by someone else."""
         entry = self._open.get(request_id)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all nodes of the suite share: lifecycle with logged failures, live parameters and diagnostics."""
 
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +22,7 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class SuiteNode(LifecycleNode):
-    """A lifecycle node. Subclasses fill in `start`, `activate`, `deactivate`, `stop`, `check` and `health`.
+    """A lifecycle node. Subclasses fill in `start`, `activate`, `deactivate`, `stop`, `check`, `busy` and `health`.
 
     settings: the parameters, replaced as a whole when a live one changes.
     """
@@ -49,6 +50,10 @@ class SuiteNode(LifecycleNode):
 
     def check(self, settings: Any) -> None:
         """Raise AffordanceError when settings do not fit together."""
+
+    def busy(self) -> bool:
+        """Whether a request runs."""
+        return False
 
     def health(self) -> dict[str, str]:
         """Return what the diagnostics show."""
@@ -100,6 +105,14 @@ class SuiteNode(LifecycleNode):
     def on_error(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Go back to unconfigured after a failed transition."""
         return self._transition('recover', self._end)
+
+    def end(self, timeout_s: float) -> None:
+        """Stop serving, let running requests tell so, and give everything back: the process is about to end."""
+        self.active = False
+        deadline = time.monotonic() + timeout_s
+        while self.busy() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        self._end()
 
     def _end(self) -> None:
         self.deactivate()

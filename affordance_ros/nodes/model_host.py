@@ -42,6 +42,7 @@ class ModelHost:
         self._log = log
         self._loading = threading.Lock()
         self._idle = threading.Condition()
+        self._coming: ModelWorker | None = None
         self._users: list[ModelWorker] = []  # one entry per running request
         self._seconds: deque[float] = deque(maxlen=100)
 
@@ -53,7 +54,7 @@ class ModelHost:
         if not self._loading.acquire(blocking=False):
             raise AffordanceError(Code.BUSY, 'another model is being loaded; ask again later')
         try:
-            new = _started(choice, settings, self._log)
+            new = self._started(choice, settings)
             with self._idle:
                 before, self.worker = self.worker, new
                 if before is not None:
@@ -66,8 +67,23 @@ class ModelHost:
     def close(self) -> None:
         """End the worker process: this gives the GPU back."""
         worker, self.worker = self.worker, None
-        if worker is not None:
+        for each in (worker, self._coming):  # one that is still loading ends as well
+            if each is not None:
+                each.close()
+
+    def _started(self, choice: ModelChoice, settings: AffordanceParameters) -> ModelWorker:
+        worker = self._coming = ModelWorker(_spec(choice, settings))
+        try:
+            info = worker.start(timeout_s=settings.model_load_timeout_s)
+            if settings.model_warmup:
+                _warm_up(worker, settings.model_load_timeout_s)
+        except BaseException:
             worker.close()
+            raise
+        finally:
+            self._coming = None
+        self._log(f'{info.name} is loaded: {info.parameters / 1e6:.1f} M parameters, {info.dtype} on {info.device}')
+        return worker
 
     def predict(self, frame: Frame, query: Query, timeout_s: float, progress: Any, stop: Any) -> Prediction:
         """Ask the model. Raises AffordanceError."""
@@ -126,30 +142,15 @@ class ModelHost:
         return values
 
 
-def _started(choice: ModelChoice, settings: AffordanceParameters, log: Callable[[str], Any]) -> ModelWorker:
+def _spec(choice: ModelChoice, settings: AffordanceParameters) -> WorkerSpec:
     s = settings
     try:
         options = {**json.loads(s.model_options), 'threads': s.model_threads}
     except (ValueError, TypeError) as error:
         raise AffordanceError(Code.BAD_INPUT, f'model.options is no JSON object: {error}') from error
-    spec = WorkerSpec(
-        choice.name or s.model_name,
-        _checkpoint(choice.checkpoint, s),
-        choice.device or s.model_device,
-        choice.dtype or s.model_dtype,
-        options,
-        s.model_python,
-    )
-    worker = ModelWorker(spec)
-    try:
-        info = worker.start(timeout_s=s.model_load_timeout_s)
-        if s.model_warmup:
-            _warm_up(worker, s.model_load_timeout_s)
-    except BaseException:
-        worker.close()
-        raise
-    log(f'{info.name} is loaded: {info.parameters / 1e6:.1f} M parameters, {info.dtype} on {info.device}')
-    return worker
+    checkpoint = _checkpoint(choice.checkpoint, s)
+    device, dtype = choice.device or s.model_device, choice.dtype or s.model_dtype
+    return WorkerSpec(choice.name or s.model_name, checkpoint, device, dtype, options, s.model_python)
 
 
 def _checkpoint(asked: str, settings: AffordanceParameters) -> str | None:

@@ -96,8 +96,25 @@ class BundleStore:
                 self._arrived.wait(min(left, 0.05))
             return self._newest
 
+    def missing(self) -> str:
+        """Return what keeps the next bundle from coming: 'image', 'depth', 'pair', 'info' or '' when nothing does."""
+        with self._arrived:
+            if 'image' not in self._last_ns:
+                return 'image'
+            if self.need_depth and 'depth' not in self._last_ns:
+                return 'depth'
+            if self._newest is None:
+                return 'pair'
+            return '' if self._newest.info is not None else 'info'
+
     def clear(self) -> None:
-        """Forget everything, for example after a jump of the clock."""
+        """Forget everything: the camera may be another one the next time."""
+        with self._arrived:
+            self._forget()
+            self._info = None
+
+    def forget_images(self) -> None:
+        """Forget what was seen, for example after a jump of the clock."""
         with self._arrived:
             self._forget()
 

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running a node as a process: executor, autostart, and an end by Ctrl-C or SIGTERM with status 0 and without noise."""
 
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -10,9 +12,12 @@ from typing import Any
 import rclpy
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 
 from affordance_ros.errors import AffordanceError
+
+END_S = 1.0  # how long running callbacks may take to notice the end
 
 
 def run_node(make: Callable[[], Any], threads: int = 4) -> None:
@@ -22,13 +27,16 @@ def run_node(make: Callable[[], Any], threads: int = 4) -> None:
     number of requests is bounded below `threads`, and the others go on taking images and cancels. Coroutines are no
     way out here: this rclpy polls a waiting coroutine in a loop that takes a whole core.
     """
-    rclpy.init()
-    status = 0
+    # rclpy's own handlers shut the context down at once: running requests could not tell how they ended.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
     try:
         node = make()
     except (AffordanceError, InvalidParameterTypeException, InvalidParameterValueException) as error:
         rclpy.logging.get_logger('affordance_ros').fatal(f'the node cannot start: {error}')
-        rclpy.try_shutdown()
+        rclpy.shutdown()
         sys.exit(1)
     executor = MultiThreadedExecutor(threads)
     executor.add_node(node)
@@ -36,24 +44,23 @@ def run_node(make: Callable[[], Any], threads: int = 4) -> None:
         timer = node.create_timer(
             0.0, lambda: (timer.cancel(), node.autostart()), callback_group=MutuallyExclusiveCallbackGroup()
         )
-    try:
-        _spin(executor, node)
-    finally:
-        node.active = False
-        node.deactivate()
-        node.stop()
-        executor.shutdown(timeout_sec=1.0)
-        node.destroy_node()
-        rclpy.try_shutdown()
-    sys.exit(status)
+    closed = threading.Event()
+    spinner = threading.Thread(target=_spin, args=(executor, node, closed))
+    spinner.start()
+    ended.wait()  # signals interrupt this, not a wait inside rclpy
+    node.end(END_S)
+    closed.set()
+    executor.wake()
+    spinner.join()
+    executor.shutdown(timeout_sec=END_S)
+    node.destroy_node()
+    rclpy.shutdown()
+    sys.exit(0)
 
 
-def _spin(executor: MultiThreadedExecutor, node: Any) -> None:
-    while rclpy.ok():
+def _spin(executor: MultiThreadedExecutor, node: Any, closed: threading.Event) -> None:
+    while not closed.is_set():
         try:
             executor.spin_once()
-        except (KeyboardInterrupt, ExternalShutdownException):
-            return  # the way to end a node
         except Exception:  # one bad callback must not end the node: rclpy raises here what any callback raised
-            if rclpy.ok():
-                node.get_logger().error(f'a callback failed:\n{traceback.format_exc()}')
+            node.get_logger().error(f'a callback failed:\n{traceback.format_exc()}')

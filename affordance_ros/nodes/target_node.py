@@ -61,6 +61,10 @@ class TargetNode(SuiteNode):
         """Raise BAD_INPUT for a preset that there is not."""
         pipeline_settings(settings)
 
+    def busy(self) -> bool:
+        """Whether a request runs."""
+        return self.asker.busy
+
     def health(self) -> dict[str, str]:
         """Counters for the diagnostics."""
         return {'answers with targets': str(self.lifted), 'answers without': str(self.refused)}

@@ -71,10 +71,11 @@ class Suite:
         self.client.wait_active('/affordance_node', '/target_node')
 
 
-def _suite(folder: Path) -> Iterator[Suite]:
+def _suite(folder: Path, domain: int) -> Iterator[Suite]:
     from node_processes import NodeProcesses
     from ros_client import RosClient
 
+    assert os.environ['ROS_DOMAIN_ID'] == str(domain)
     suite = Suite(NodeProcesses(folder), RosClient())
     try:
         yield suite
@@ -87,19 +88,19 @@ def _suite(folder: Path) -> Iterator[Suite]:
 
 
 @pytest.fixture
-def suite(ros_domain, tmp_path) -> Iterator[Suite]:
+def suite(ros_domain: int, tmp_path: Path) -> Iterator[Suite]:
     """An empty graph for one test."""
-    yield from _suite(tmp_path)
+    yield from _suite(tmp_path, ros_domain)
 
 
 @pytest.fixture(scope='module')
-def module_suite(ros_domain, tmp_path_factory) -> Iterator[Suite]:
+def module_suite(ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     """An empty graph for all tests of a module."""
-    yield from _suite(tmp_path_factory.mktemp('nodes'))
+    yield from _suite(tmp_path_factory.mktemp('nodes'), ros_domain)
 
 
 @pytest.fixture(scope='module')
 def fake_suite(module_suite) -> Suite:
     """Camera, fake model and targets, active."""
-    module_suite.start_fake()
+    module_suite.start_fake({'model.options': '{"delay_s": 0.2}'})
     return module_suite

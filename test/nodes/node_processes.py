@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nodes as processes of their own, as on a robot; every log is kept and shown when something goes wrong."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -45,10 +46,8 @@ class NodeProcess:
 
     def kill(self) -> int:
         """End the node and what it left, the hard way."""
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         return self.process.wait()
 
 

@@ -72,15 +72,15 @@ class RosClient:
             time.sleep(0.02)
         return value
 
-    def call(self, kind: Any, name: str, timeout_s: float = WAIT_S, **fields: Any) -> Any:
+    def call(self, kind: Any, name: str, /, wait_s: float = WAIT_S, **fields: Any) -> Any:
         """Call a service."""
         if name not in self._clients:
             self._clients[name] = self.node.create_client(kind, name)
         client = self._clients[name]
-        assert client.wait_for_service(timeout_s), f'{name} is not there'
-        return self.wait_future(client.call_async(kind.Request(**fields)), timeout_s)
+        assert client.wait_for_service(wait_s), f'{name} is not there'
+        return self.wait_future(client.call_async(kind.Request(**fields)), wait_s)
 
-    def send(self, kind: Any, name: str, **fields: Any) -> Goal:
+    def send(self, kind: Any, name: str, /, **fields: Any) -> Goal:
         """Send a goal."""
         if name not in self._clients:
             self._clients[name] = ActionClient(self.node, kind, name)

@@ -4,7 +4,7 @@
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,6 @@ class Shot:
     clock: Any = None  # returns the stamp in nanoseconds; None: the clock of the node
     hook: Any = None  # called with the stamp before each shot
     sent: int = 0
-    extra: dict = field(default_factory=dict)
 
 
 class SyntheticCamera:
@@ -106,8 +105,7 @@ class SyntheticCamera:
         metres = self._metres * self.shot.scale
         encoding = self.shot.depth_encoding
         pixels = metres.astype(np.float32) if encoding == '32FC1' else np.rint(metres * 1000).astype(np.uint16)
-        message = image_message(pixels, encoding, header)
-        return message
+        return image_message(pixels, encoding, header)  # any other name: 16UC1 bytes under a wrong label
 
 
 def wait_for_subscribers(client: Any, topic: str, count: int = 1, timeout_s: float = 20.0) -> None:
