@@ -150,9 +150,8 @@ def _pictures(answer: Answer) -> str:
     rows = []
     for image, caption in pictures:
         data = base64.b64encode(png(image)).decode()
-        rows.append(
-            f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
-        )
+        picture = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
+        rows.append(f'<figure>{picture}<figcaption>{caption}</figcaption></figure>')
     return f'<h2></h2><div class="pictures">{"".join(rows)}</div>'
 
 
