@@ -55,7 +55,7 @@ def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         if value[argument]:
             parameters[node][parameter] = value[argument]
     if camera:
-        parameters['target_node']['depth_noise'] = camera.pop('noise')
+        parameters['target_node']['depth.noise'] = camera.pop('noise')
     return [
         Node(
             package='affordance_ros',

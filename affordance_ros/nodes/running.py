@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running a node as a process: executor, autostart, and an end by Ctrl-C or SIGTERM with status 0 and without noise."""
 
+import os
 import signal
 import sys
 import threading
@@ -17,6 +18,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from affordance_ros.errors import AffordanceError
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 END_S = 1.0  # how long running callbacks may take to notice the end
 
 
@@ -29,9 +31,9 @@ def run_node(make: Callable[[], Any], threads: int = 4) -> None:
     """
     # rclpy's own handlers shut the context down at once: running requests could not tell how they ended.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    hear, tell = os.pipe()  # a handler may interrupt itself: it must not take a lock
+    for number in SIGNALS:
+        signal.signal(number, lambda *_: os.write(tell, b'.'))
     try:
         node = make()
     except (AffordanceError, InvalidParameterTypeException, InvalidParameterValueException) as error:
@@ -47,12 +49,15 @@ def run_node(make: Callable[[], Any], threads: int = 4) -> None:
     closed = threading.Event()
     spinner = threading.Thread(target=_spin, args=(executor, node, closed))
     spinner.start()
-    ended.wait()  # signals interrupt this, not a wait inside rclpy
+    os.read(hear, 1)  # signals interrupt this, not a wait inside rclpy
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not cut the end short
     node.end(END_S)
     closed.set()
-    executor.wake()
+    executor.create_task(lambda: None)  # lets the spinner look at `closed`
     spinner.join()
-    executor.shutdown(timeout_sec=END_S)
+    executor._executor.shutdown(cancel_futures=True)  # noqa: SLF001 - rclpy leaves callbacks running here
+    executor.shutdown(timeout_sec=0)
     node.destroy_node()
     rclpy.shutdown()
     sys.exit(0)

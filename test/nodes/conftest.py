@@ -32,6 +32,7 @@ def ros_domain(tmp_path_factory) -> Iterator[int]:
         'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA',
         'ROS_LOG_DIR': str(tmp_path_factory.mktemp('ros_logs')),
         'PYTHONUNBUFFERED': '1',
+        'PYTHONFAULTHANDLER': '1',
         'OMP_NUM_THREADS': '1',
     }
     before = {name: os.environ.get(name) for name in values}

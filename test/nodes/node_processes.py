@@ -36,12 +36,14 @@ class NodeProcess:
         return [int(line) for line in listed.stdout.split()]
 
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Send a signal and return the exit status; a node that hangs is killed and gives -9."""
+        """Send a signal and return the exit status; a node that hangs writes its stacks to the log and is killed."""
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
             return self.process.wait(END_S)
         except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # PYTHONFAULTHANDLER
+            time.sleep(0.5)
             return self.kill()
 
     def kill(self) -> int:

@@ -76,6 +76,8 @@ class RosClient:
         """Call a service."""
         if name not in self._clients:
             self._clients[name] = self.node.create_client(kind, name)
+            assert self._clients[name].wait_for_service(wait_s), f'{name} is not there'
+            time.sleep(0.2)  # the server has to discover us too, or its first response is lost
         client = self._clients[name]
         assert client.wait_for_service(wait_s), f'{name} is not there'
         return self.wait_future(client.call_async(kind.Request(**fields)), wait_s)
@@ -84,8 +86,9 @@ class RosClient:
         """Send a goal."""
         if name not in self._clients:
             self._clients[name] = ActionClient(self.node, kind, name)
+            assert self._clients[name].wait_for_server(WAIT_S), f'{name} is not there'
+            time.sleep(0.2)
         client, feedback = self._clients[name], []
-        assert client.wait_for_server(WAIT_S), f'{name} is not there'
         sent = client.send_goal_async(kind.Goal(**fields), feedback_callback=lambda m: feedback.append(m.feedback))
         return Goal(self, sent, feedback)
 
