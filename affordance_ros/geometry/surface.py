@@ -5,9 +5,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
+from scipy.sparse import csgraph
 
 from affordance_ros.geometry.camera import deproject
 from affordance_ros.results import Intrinsics
@@ -94,16 +95,15 @@ def connected(
         usable &= ~excluded
     if not usable[seed]:
         return np.zeros(z.shape, bool)
-    kernel = np.ones((3, 3), np.uint8)
-    flat = z.astype(np.float32)
-    # Far finite values stand for what is missing, so that it neither widens nor narrows a neighbour's spread.
-    spread = cv2.dilate(np.where(usable, flat, np.float32(-1e6)), kernel)
-    spread = spread - cv2.erode(np.where(usable, flat, np.float32(1e6)), kernel)
-    smooth = usable & (spread <= jump_m)
-    smooth[seed] = True
-    labels = cv2.connectedComponents(smooth.astype(np.uint8), connectivity=8, ltype=cv2.CV_32S)[1]
-    core = (labels == labels[seed]).astype(np.uint8)
-    return np.asarray((cv2.dilate(core, np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)) > 0) & usable)
+    index = np.arange(z.size).reshape(z.shape)
+    pairs = []
+    for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        joined = usable[here] & usable[there] & (np.abs(np.subtract(z[here], z[there])) <= jump_m)
+        pairs.append((index[here][joined], index[there][joined]))
+    first, second = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    graph = sparse.coo_array((np.ones(len(first), np.int8), (first, second)), shape=(z.size, z.size))
+    labels = csgraph.connected_components(graph, directed=False)[1].reshape(z.shape)
+    return np.asarray((labels == labels[seed]) & usable)
 
 
 @dataclass(frozen=True)

@@ -66,5 +66,7 @@ def _thinned(frame: Frame, contact: Contact, reach_m: float, most: int) -> tuple
     radius = int(np.ceil(reach_m / pitch))
     step = max(1, radius // most)
     patch = crop(frame.depth, frame.intrinsics, contact.pixel, radius, step)
-    seed = (round(contact.pixel[1]) - patch.origin[1]) // step, (round(contact.pixel[0]) - patch.origin[0]) // step
-    return patch, seed, pitch * step
+    # The pixel of the contact itself may be a hole: start from the measured point that is nearest to it.
+    away = np.nan_to_num(((patch.points - contact.point) ** 2).sum(axis=-1), nan=np.inf)
+    row, column = np.unravel_index(int(away.argmin()), away.shape)
+    return patch, (int(row), int(column)), pitch * step
