@@ -64,6 +64,18 @@ def test_the_whole_graph_answers_on_the_asked_part(tmp_path: Path) -> None:
     assert left_behind(out) == []
 
 
+def test_the_pocket_model_finds_the_asked_part_within_a_centimetre(tmp_path: Path) -> None:
+    setting = find_setting('grasp the red mug by its handle', 3)
+    out = tmp_path / 'out'
+    process = start('grasp the red mug by its handle', '--seed', 3, '--out', out)
+    text, _ = process.communicate(timeout=150)
+    assert process.returncode == 0, text
+    record = json.loads((out / 'answer.json').read_text())
+    best = record['targets'][0]
+    assert setting.truth.distance_m(best['contact']['point_m']) < 0.010
+    assert best['width_m'] == pytest.approx(setting.truth.width_m, abs=0.006)
+
+
 def test_ctrl_c_ends_every_process(tmp_path: Path) -> None:
     out = tmp_path / 'out'
     process = start('--seed', 1, '--model', 'fake', '--out', out)
