@@ -27,7 +27,7 @@ class Processes:
         self._environment = {
             'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE),
             **os.environ,
-            'ROS_DOMAIN_ID': str(random.SystemRandom().randint(1, 101)),
+            'ROS_DOMAIN_ID': str(random.SystemRandom().randint(51, 101)),
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
             'ROS_LOG_DIR': str(logs.resolve()),
             'PYTHONUNBUFFERED': '1',

@@ -3,7 +3,6 @@
 """Our results to our messages and back. Images are in images.py."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
@@ -202,17 +201,20 @@ def contact_message(contact: Contact, frame_from_camera: FloatArray) -> msg.Cont
     )
 
 
-def contact_from(message: msg.Contact) -> Contact:
-    """Return the contact of a message, in the frame that its array names."""
+def contact_from(message: msg.Contact, frame_from_header: FloatArray | None = None) -> Contact:
+    """Return the contact of a message, in the frame of its array or in another. frame_from_header: (4, 4)."""
+    pose = np.eye(4) if frame_from_header is None else np.asarray(frame_from_header)
+    rotation = pose[:3, :3]
+    point, normal, axis = (
+        rotation @ (vector.x, vector.y, vector.z) for vector in (message.point, message.normal, message.axis)
+    )
     names = {value: name for name, value in METHODS.items()}
     numbers = ('anisotropy', 'radius_m', 'score', 'valid_ratio', 'inlier_ratio', 'sigma_m')
-    vectors: dict[str, Any] = {
-        name: np.array([getattr(message, name).x, getattr(message, name).y, getattr(message, name).z])
-        for name in ('point', 'normal', 'axis')
-    }
     return Contact(
-        **vectors,
-        covariance=np.asarray(message.covariance).reshape(3, 3),
+        point=point + pose[:3, 3],
+        normal=normal,
+        axis=axis,
+        covariance=rotation @ np.asarray(message.covariance).reshape(3, 3) @ rotation.T,
         pixel=(message.u, message.v),
         method=names.get(message.method, 'unknown'),
         label=message.label,
@@ -242,13 +244,14 @@ def target_message(target: GraspTarget, frame_from_camera: FloatArray) -> msg.Gr
     )
 
 
-def target_from(message: msg.GraspTarget) -> GraspTarget:
-    """Return the grasp target of a message, in the frame that its array names."""
+def target_from(message: msg.GraspTarget, frame_from_header: FloatArray | None = None) -> GraspTarget:
+    """Return the grasp target of a message, in the frame of its array or in another. frame_from_header: (4, 4)."""
+    pose = np.eye(4) if frame_from_header is None else np.asarray(frame_from_header)
     return GraspTarget(
-        contact=contact_from(message.contact),
-        grasp=matrix_from_pose(message.grasp),
-        pregrasp=matrix_from_pose(message.pregrasp),
-        lift=matrix_from_pose(message.lift),
+        contact=contact_from(message.contact, pose),
+        grasp=pose @ matrix_from_pose(message.grasp),
+        pregrasp=pose @ matrix_from_pose(message.pregrasp),
+        lift=pose @ matrix_from_pose(message.lift),
         width_m=message.width_m,
         width_is_lower_bound=message.width_is_lower_bound,
         depth_m=message.depth_m,

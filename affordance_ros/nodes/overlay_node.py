@@ -3,25 +3,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """overlay_node: the debug image and RViz markers, computed only while someone listens."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Point
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import Image
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from affordance_ros import msg
 from affordance_ros.errors import AffordanceError
+from affordance_ros.geometry.transforms import inverse
 from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.nodes import conversions as convert
-from affordance_ros.nodes.images import image_message, intrinsics_from_message, rgb_from_message
+from affordance_ros.nodes.evidence import frame_from
+from affordance_ros.nodes.images import image_message, rgb_from_message
 from affordance_ros.nodes.lifecycle import RESULT, SENSOR, SuiteNode
 from affordance_ros.nodes.parameters import OverlayParameters
 from affordance_ros.nodes.running import run_node
 from affordance_ros.pipeline import Answer
-from affordance_ros.results import Frame
 from affordance_ros.visualization import draw_overlay
 
 KEPT = 60  # colour images kept for an answer that comes late
@@ -33,13 +35,11 @@ class OverlayNode(SuiteNode):
     def __init__(self) -> None:
         super().__init__('overlay_node', OverlayParameters)
         self._images: dict[int, Any] = {}
-        self._answers: dict[int, msg.AffordanceArray] = {}
-        self._info: Any = None
+        self._evidence: dict[int, msg.Evidence] = {}
         self.debug = self.create_publisher(Image, '~/debug_image', QoSProfile(depth=1))
         self.markers = self.create_publisher(MarkerArray, '~/markers', RESULT)
         self.create_subscription(Image, 'image', self._image, SENSOR)
-        self.create_subscription(CameraInfo, 'camera_info', lambda m: setattr(self, '_info', m), SENSOR)
-        self.create_subscription(msg.AffordanceArray, f'{self.settings.source}/affordances', self._answer, RESULT)
+        self.create_subscription(msg.Evidence, f'{self.settings.source}/evidence', self._answer, RESULT)
         self.create_subscription(msg.GraspTargetArray, f'{self.settings.targets}/grasp_targets', self._targets, RESULT)
 
     def _image(self, message: Image) -> None:
@@ -48,8 +48,8 @@ class OverlayNode(SuiteNode):
             while len(self._images) > KEPT:
                 del self._images[next(iter(self._images))]
 
-    def _answer(self, message: msg.AffordanceArray) -> None:
-        self._answers = {convert.nanoseconds_of(message.header.stamp): message}
+    def _answer(self, message: msg.Evidence) -> None:
+        self._evidence = {convert.nanoseconds_of(message.answer.header.stamp): message}
 
     def _targets(self, message: msg.GraspTargetArray) -> None:
         if not self.active:
@@ -57,30 +57,26 @@ class OverlayNode(SuiteNode):
         if self.markers.get_subscription_count():
             self.markers.publish(grasp_markers(message))
         stamp = convert.nanoseconds_of(message.header.stamp)
-        image, answer = self._images.get(stamp), self._answers.get(stamp)
-        if image is None or answer is None or self._info is None or not self.debug.get_subscription_count():
+        image, evidence = self._images.get(stamp), self._evidence.get(stamp)
+        if image is None or evidence is None or not self.debug.get_subscription_count():
             return
         try:
-            self.debug.publish(
-                image_message(draw_overlay(self._drawable(image, answer, message)), 'rgb8', image.header)
-            )
+            drawn = draw_overlay(drawable(image, evidence, message))
         except AffordanceError as error:
             self.refuse(error)
+        else:
+            self.debug.publish(image_message(drawn, 'rgb8', image.header))
 
-    def _drawable(self, image: Image, answer: msg.AffordanceArray, targets: msg.GraspTargetArray) -> Answer:
-        frame = Frame(
-            rgb_from_message(image),
-            None,
-            intrinsics_from_message(self._info),
-            convert.nanoseconds_of(image.header.stamp),
-            image.header.frame_id,
-        )
-        prediction = convert.prediction_from(answer.affordances[0], answer.model, {})
-        # Targets in another frame than the camera's cannot be drawn on the image.
-        same = targets.header.frame_id == image.header.frame_id
-        found = tuple(convert.target_from(target) for target in targets.targets) if same else ()
-        refused = tuple(convert.abstention_from(item) for item in targets.abstentions)
-        return Answer(frame, prediction, tuple(target.contact for target in found), found, refused, {})
+
+def drawable(image: Image, evidence: msg.Evidence, targets: msg.GraspTargetArray) -> Answer:
+    """Return the answer as the library knows it: with its image, everything in the camera frame."""
+    frame = replace(frame_from(evidence), rgb=rgb_from_message(image))
+    answer = evidence.answer
+    prediction = convert.prediction_from(answer.affordances[0], answer.model, {})
+    camera_from_header = np.eye(4) if frame.target_from_camera is None else inverse(frame.target_from_camera)
+    found = tuple(convert.target_from(target, camera_from_header) for target in targets.targets)
+    refused = tuple(convert.abstention_from(item) for item in targets.abstentions)
+    return Answer(frame, prediction, tuple(target.contact for target in found), found, refused, {})
 
 
 def grasp_markers(message: msg.GraspTargetArray) -> MarkerArray:

@@ -25,7 +25,7 @@ def ros_domain(tmp_path_factory) -> Iterator[int]:
     """A domain that no other test run on this machine uses, and no network."""
     pytest.importorskip('rclpy')
     pytest.importorskip('affordance_ros.msg', reason='the interfaces are not built: make setup')
-    domain = 1 + os.getpid() % 100
+    domain = 1 + os.getpid() % 50  # demos take 51 to 101
     values = {
         'ROS_DOMAIN_ID': str(domain),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip('rclpy')
 
 from affordance_ros.errors import AffordanceError, Code  # noqa: E402
-from affordance_ros.geometry.transforms import pose_from  # noqa: E402
+from affordance_ros.geometry.transforms import inverse, pose_from  # noqa: E402
 from affordance_ros.nodes import conversions as convert  # noqa: E402
 from affordance_ros.nodes.evidence import evidence_message, frame_from  # noqa: E402
 from affordance_ros.results import (  # noqa: E402
@@ -114,6 +114,14 @@ def test_another_frame_turns_everything() -> None:
     np.testing.assert_allclose(after.contact.normal, POSE[:3, :3] @ before.contact.normal, atol=1e-12)
     turned = POSE[:3, :3] @ before.contact.covariance @ POSE[:3, :3].T
     np.testing.assert_allclose(after.contact.covariance, turned, atol=1e-18)
+
+
+def test_and_back_again() -> None:
+    before = target()
+    after = convert.target_from(convert.target_message(before, POSE), inverse(POSE))
+    np.testing.assert_allclose(after.pregrasp, before.pregrasp, atol=1e-12)
+    np.testing.assert_allclose(after.contact.point, before.contact.point, atol=1e-12)
+    np.testing.assert_allclose(after.contact.axis, before.contact.axis, atol=1e-12)
 
 
 def test_evidence_holds_all_that_lifting_needs() -> None:

@@ -20,8 +20,8 @@ DEACTIVATE, ACTIVATE = 4, 3
 
 @pytest.fixture(scope='module')
 def impatient(module_suite):
-    """A suite that gives up on the camera after a second."""
-    module_suite.start_fake({'run.wait_image_s': 1.0, 'input.max_age_s': 0.5})
+    """A suite that gives up on the camera after three seconds."""
+    module_suite.start_fake({'run.wait_image_s': 3.0, 'input.max_age_s': 0.5})
     return module_suite
 
 
