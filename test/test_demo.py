@@ -104,3 +104,14 @@ def test_a_node_that_dies_is_told_with_its_last_lines(tmp_path: Path) -> None:
         with pytest.raises(AffordanceError, match=r'scene_node ended with status 1(?s:.*)scene.rate') as caught:
             processes.check()
     assert caught.value.code is Code.INTERNAL
+
+
+def test_a_process_that_does_not_end_is_not_left_behind(tmp_path: Path) -> None:
+    with Processes(tmp_path) as processes:
+        node = processes.start('scene_node', [])
+        os.kill(node.pid, signal.SIGSTOP)  # as one that spins inside DDS: it hears no signal and never ends
+        start = time.monotonic()
+        processes.finish('scene_node', 0.5)
+        assert node.poll() == -signal.SIGKILL
+        assert time.monotonic() - start < 2.0
+    assert left_behind(tmp_path) == []

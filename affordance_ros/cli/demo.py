@@ -143,7 +143,7 @@ def _ask(processes: Processes, request: DemoRequest, setting: Setting, sentence:
     client = processes.start('demo_client', [*asks, *times], piped=True)
     for line in _lines(processes, client):
         if line['stage'] == 'answer':
-            processes.forget('demo_client')
+            processes.finish('demo_client')
             return line
         if line['stage'] == 'failed':
             logs = '\n'.join(f'{name}:\n{processes.tail(name, 4)}' for name in ('affordance_node', 'target_node'))

@@ -70,9 +70,17 @@ class Processes:
         text = self._log(name).read_text(encoding='utf-8', errors='replace')
         return '\n'.join(f'  {line}' for line in text.splitlines()[-lines:]) or '  (empty)'
 
-    def forget(self, name: str) -> None:
-        """Watch a process no longer: it has done its work."""
-        self._running.pop(name, None)
+    def finish(self, name: str, seconds: float = 1.0) -> None:
+        """End a process that has done its work, before the others leave the graph.
+
+        Fast DDS may spin without end in a process that leaves together with others (eProsima/Fast-DDS#6513).
+        """
+        process = self._running.pop(name)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            _signal(process, signal.SIGKILL)
+            process.wait()
 
     def stop(self) -> None:
         """Ask every process group to end, then end it."""
