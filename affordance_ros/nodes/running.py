@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -18,8 +19,15 @@ from rclpy.signals import SignalHandlerOptions
 
 from affordance_ros.errors import AffordanceError
 
+TRANSPORT_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTDDS_BUILTIN_TRANSPORTS')
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 END_S = 1.0  # how long running callbacks may take to notice the end
+
+
+def prepare_transport() -> None:
+    """Give Fast DDS room for images between processes, unless the user has set up its transports."""
+    if not any(name in os.environ for name in TRANSPORT_VARIABLES):
+        os.environ[TRANSPORT_VARIABLES[0]] = str(Path(__file__).with_name('fastdds_images.xml'))
 
 
 def run_node(make: Callable[[], Any], threads: int = 4) -> None:
@@ -30,6 +38,7 @@ def run_node(make: Callable[[], Any], threads: int = 4) -> None:
     way out here: this rclpy polls a waiting coroutine in a loop that takes a whole core.
     """
     # rclpy's own handlers shut the context down at once: running requests could not tell how they ended.
+    prepare_transport()
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     hear, tell = os.pipe()  # a handler may interrupt itself: it must not take a lock
     for number in SIGNALS:

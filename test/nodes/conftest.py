@@ -17,6 +17,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for node_processes, ros_client, synthetic_camera
 
+PROFILE = Path(__file__).parents[2] / 'affordance_ros' / 'nodes' / 'fastdds_images.xml'
 FAKE = {'model.name': 'fake'}
 
 
@@ -29,7 +30,7 @@ def ros_domain(tmp_path_factory) -> Iterator[int]:
     values = {
         'ROS_DOMAIN_ID': str(domain),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-        'FASTDDS_BUILTIN_TRANSPORTS': 'LARGE_DATA',
+        'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE),
         'ROS_LOG_DIR': str(tmp_path_factory.mktemp('ros_logs')),
         'PYTHONUNBUFFERED': '1',
         'PYTHONFAULTHANDLER': '1',
@@ -83,9 +84,11 @@ def _suite(folder: Path, domain: int) -> Iterator[Suite]:
     finally:
         if suite.camera is not None:
             suite.camera.close()
-        suite.processes.stop()
-        suite.client.close()
-        print(suite.processes.logs())  # pytest shows it when the test fails
+        try:
+            suite.processes.stop()
+        finally:
+            suite.client.close()
+            print(suite.processes.logs())  # pytest shows it when the test fails
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 END_S = 10.0
+IN_TIME_S = 3.0
 
 
 class NodeProcess:
@@ -75,16 +76,25 @@ class NodeProcesses:
         return node
 
     def stop(self) -> None:
-        """End everything."""
-        for node in self.running:
-            if node.process.poll() is None:
-                node.process.send_signal(signal.SIGINT)
-        deadline = time.monotonic() + END_S
-        for node in self.running:
+        """End everything, and fail for a node that takes long, ends with an error or leaves its worker behind."""
+        ending = [node for node in self.running if node.process.poll() is None]
+        children = {pid: node for node in ending for pid in node.children()}
+        for node in ending:
+            node.process.send_signal(signal.SIGINT)
+        deadline, wrong = time.monotonic() + IN_TIME_S, []
+        for node in ending:
             try:
-                node.process.wait(max(0.1, deadline - time.monotonic()))
+                status = node.process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 node.kill()
+                wrong.append(f'{node.name} did not end within {IN_TIME_S} s')
+            else:
+                wrong += [f'{node.name} ended with status {status}'] if status else []
+        for pid, node in children.items():
+            if Path(f'/proc/{pid}').exists():
+                os.kill(pid, signal.SIGKILL)
+                wrong.append(f'{node.name} left its worker behind')
+        assert not wrong, '; '.join(wrong)
 
     def logs(self) -> str:
         """Return the ends of all logs."""
