@@ -79,6 +79,7 @@ def _prediction(prediction: Prediction) -> Json:
         'heatmap_peak_uv_px': _peak(np.asarray(heatmap.values)) if heatmap is not None else None,
         'mask_areas_px': masks.masks.sum(axis=(1, 2)) if masks is not None else None,
         'repairs': prediction.repairs,
+        'confidence': prediction.confidence,
     }
 
 

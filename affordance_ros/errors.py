@@ -21,6 +21,7 @@ class Code(enum.IntEnum):
     UNALIGNED = 6
     STALE = 7
     TF = 8
+    NO_CLIP = 9
     # The model.
     UNKNOWN_MODEL = 20
     MISSING_WEIGHTS = 21
@@ -29,6 +30,7 @@ class Code(enum.IntEnum):
     EMPTY_MODEL_OUTPUT = 24
     OOM = 25
     WORKER_DIED = 26
+    NO_ANSWER_TOKEN = 27
     # The request.
     NOT_ACTIVE = 40
     BUSY = 41

@@ -246,7 +246,10 @@ class HandTrajectory:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model answered: None where it gives no such thing, empty where it found nothing."""
+    """What a model answered: None where it gives no such thing, empty where it found nothing.
+
+    confidence: mean probability of the tokens of the answer in [0, 1], NaN where the model writes no text.
+    """
 
     model: str
     query: Query
@@ -259,6 +262,7 @@ class Prediction:
     traces: tuple[Trace, ...] | None = None
     hands: tuple[HandTrajectory, ...] | None = None
     repairs: tuple[str, ...] = ()
+    confidence: float = NAN
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

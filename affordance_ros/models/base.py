@@ -10,6 +10,8 @@ from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.results import Frame, Prediction, Query
 
 STAGES = ('preprocess', 'encode', 'generate', 'parse')
+QUANTIZATIONS = ('int8', 'int4')
+ATTENTIONS = ('sdpa', 'eager', 'flash_attention_2')
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,25 @@ StopFlag = Callable[[], bool]
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """What every model is loaded with; the configuration of a model adds its own fields."""
+    """What every model is loaded with; the configuration of a model adds its own fields.
+
+    device: 'cpu', 'cuda', 'cuda:1' or 'auto' (spread over all GPUs). quantization: None, 'int8' or 'int4' (weights of
+    the language model only). attention: the kernel of transformers, one of ATTENTIONS.
+    """
 
     checkpoint: str | None = None
     device: str = 'cpu'
     dtype: str = 'float32'
+    quantization: str | None = None
+    attention: str = 'sdpa'
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ('quantization', self.quantization or None, (None, *QUANTIZATIONS)),
+            ('attention', self.attention, ATTENTIONS),
+        ):
+            if value not in known:
+                raise AffordanceError(Code.BAD_INPUT, f'{name} {value!r} is unknown; known: {known}')
 
 
 @dataclass(frozen=True)

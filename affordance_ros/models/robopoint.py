@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ import torch
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.base import (
-    LoadOptions,
     ModelInfo,
     Progress,
     ProgressCallback,
@@ -27,12 +26,13 @@ from affordance_ros.models.base import (
     single_frame,
 )
 from affordance_ros.models.parts.conversation import TEMPLATES
-from affordance_ros.models.parts.decoding import DecodeSettings, decode
+from affordance_ros.models.parts.decoding import DecodeSettings, Prompt, PromptCache, Session, Watch, Written, write
 from affordance_ros.models.parts.device import count_memory, torch_device, torch_dtype, torch_errors
 from affordance_ros.models.parts.framing import FRAMINGS, Framed, frame_image
 from affordance_ros.models.parts.llava import LlavaNetwork
 from affordance_ros.models.parts.llava_loading import LlavaSource
 from affordance_ros.models.parts.point_answers import PointAnswer, keep_inside, parse_points
+from affordance_ros.models.parts.text_options import TextOptions, check_known
 from affordance_ros.models.parts.tokenizer import IMAGE_TOKEN, LlamaTokenizer
 from affordance_ros.models.robopoint_official import POINT_SUFFIX, official_demo_message, official_image_first
 from affordance_ros.results import Frame, Prediction, Query
@@ -72,8 +72,8 @@ PROFILES = {
 
 
 @dataclass(frozen=True)
-class RoboPointConfig(LoadOptions):
-    """Options of RoboPoint; None: what the profile says.
+class RoboPointConfig(TextOptions):
+    """Options of RoboPoint beyond `TextOptions`; None: what the profile says.
 
     clip: folder of openai/clip-vit-large-patch14-336. base: folder of the LLM under a LoRA checkpoint.
     template: vicuna_v1, llava_v1 or llava_llama_2. framing: direct, letterbox_4_3 or crop_4_3.
@@ -81,40 +81,14 @@ class RoboPointConfig(LoadOptions):
 
     clip: str | None = None
     base: str | None = None
-    profile: str = 'robot'
     template: str | None = None
     framing: str | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_new_tokens: int | None = None
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        _known('profile', self.profile, PROFILES)
-        _known('template', self.template or 'v1', TEMPLATES)
-        _known('framing', self.framing or 'direct', FRAMINGS)
-        if (
-            (self.max_new_tokens or 1) < 1
-            or (self.temperature or 0) < 0
-            or not 0 < (1 if self.top_p is None else self.top_p) <= 1
-        ):
-            raise AffordanceError(Code.BAD_INPUT, 'max_new_tokens >= 1, temperature >= 0 and 0 < top_p <= 1 are needed')
-
-    def decode_settings(self) -> DecodeSettings:
-        """Return the profile's settings with the given ones in their place."""
-        default = PROFILES[self.profile].decode
-        return DecodeSettings(
-            max_new_tokens=self.max_new_tokens or default.max_new_tokens,
-            temperature=default.temperature if self.temperature is None else self.temperature,
-            top_p=default.top_p if self.top_p is None else self.top_p,
-            top_k=default.top_k,
-            seed=self.seed,
-        )
-
-
-def _known(what: str, name: str, known: Any) -> None:
-    if name not in known:
-        raise AffordanceError(Code.BAD_INPUT, f'{what} {name!r} is unknown; known: {", ".join(known)}')
+        super().__post_init__()
+        check_known('profile', self.profile, PROFILES)
+        check_known('template', self.template or 'v1', TEMPLATES)
+        check_known('framing', self.framing or 'direct', FRAMINGS)
 
 
 def build_message(text: str, style: str) -> str:
@@ -150,6 +124,7 @@ class RoboPoint:
         self._template = TEMPLATES[name]
         self._framing = config.framing or self._profile.framing
         self._cached: tuple[bytes, torch.Tensor] | None = None
+        self._prompts = PromptCache() if config.share_prefix else None
 
     def predict(
         self,
@@ -160,7 +135,7 @@ class RoboPoint:
         stop: StopFlag | None = None,
     ) -> Prediction:
         """Answer one query. task '' or 'points' gives keypoints and boxes, 'text' only the text of a free question."""
-        _known('task', query.task, TASKS)
+        check_known('task', query.task, TASKS)
         image = single_frame(frame)
         report = progress or (lambda _: None)
         marks = [time.perf_counter()]
@@ -169,16 +144,17 @@ class RoboPoint:
             framed = frame_image(image.rgb, self._framing)
             embeddings = self._embed(query, framed, report, stop)
             marks.append(time.perf_counter())
-            text = self._write(embeddings, report, stop)
+            written = self._write(embeddings, report, stop)
+        text = self.tokenizer.decode(written.ids).strip()
         marks.append(time.perf_counter())
         report(Progress('parse', 1.0, text))
         seconds = {'encode': marks[1] - marks[0], 'generate': marks[2] - marks[1], 'total': marks[2] - marks[0]}
         if query.task == 'text':
-            return Prediction(model='robopoint', query=query, text=text, seconds=seconds)
+            return Prediction(model='robopoint', query=query, text=text, confidence=written.confidence, seconds=seconds)
         answer = read_answer(text, framed, image.width, image.height)
         return Prediction(
             model='robopoint', query=query, text=text, keypoints=answer.keypoints, boxes=answer.boxes,
-            repairs=answer.repairs, seconds=seconds,
+            repairs=answer.repairs, confidence=written.confidence, seconds=seconds,
         )  # fmt: skip
 
     def _embed(self, query: Query, framed: Framed, report: ProgressCallback, stop: StopFlag | None) -> torch.Tensor:
@@ -204,14 +180,15 @@ class RoboPoint:
             self._cached = key, self.network.image_features(self.network.pixels(rgb))
         return self._cached[1]
 
-    def _write(self, embeddings: torch.Tensor, report: ProgressCallback, stop: StopFlag | None) -> str:
-        settings = self._config.decode_settings()
+    def _write(self, embeddings: torch.Tensor, report: ProgressCallback, stop: StopFlag | None) -> Written:
+        settings = self._config.settings(self._profile.decode)
 
         def on_token(ids: list[int]) -> None:
             report(Progress('generate', 0.1 + 0.85 * len(ids) / settings.max_new_tokens, self.tokenizer.decode(ids)))
 
-        ids = decode(self.network.llm, embeddings, self.tokenizer.eos_id, settings, (stop, on_token))
-        return self.tokenizer.decode(ids).strip()
+        llm = self.network.llm
+        session = Session(llm.model, llm.lm_head, Prompt(embeddings), self._prompts)
+        return write(session, (self.tokenizer.eos_id,), settings, Watch(stop, on_token))
 
     def describe(self) -> ModelInfo:
         """Tell what is loaded and what of it was checked against the official code."""

@@ -137,6 +137,7 @@ def affordance_message(prediction: Prediction, error: AffordanceError | None = N
     message.hands = [_hand_message(hand) for hand in prediction.hands or ()]
     message.has_heatmap = prediction.heatmap is not None
     message.repairs = list(prediction.repairs)
+    message.confidence = float(prediction.confidence)
     message.outcome = outcome_message(error)
     return message
 
@@ -172,6 +173,7 @@ def prediction_from(message: msg.Affordance, model: str, seconds: Mapping[str, f
         traces=tuple(Trace(np.column_stack((t.u, t.v)), t.label) for t in message.traces),
         hands=tuple(_hand_from(hand) for hand in message.hands),
         repairs=tuple(message.repairs),
+        confidence=float(message.confidence),
         seconds=seconds,
     )
 

@@ -281,7 +281,7 @@ def test_profiles_follow_the_official_entry_points():
     assert PROFILES['eval'].decode.temperature == 0.2
     assert PROFILES['web'].framing == 'letterbox_4_3'
     assert PROFILES['web'].decode.top_p == 0.7
-    assert RoboPointConfig().decode_settings().temperature == 0
+    assert RoboPointConfig().settings(PROFILES['robot'].decode).temperature == 0
     assert RoboPointConfig().profile == 'robot'
     assert template_by_name('a/robopoint-v1-llama-2-13b') == 'llava_llama_2'
     assert template_by_name('robopoint-v1-vicuna-v1.5-13b') == 'vicuna_v1'

@@ -13,7 +13,7 @@ import torch
 from affordance_ros.errors import UnparsableAnswer
 from affordance_ros.models import load_model
 from affordance_ros.models.parts.conversation import TEMPLATES
-from affordance_ros.models.parts.decoding import DecodeSettings, decode
+from affordance_ros.models.parts.decoding import DecodeSettings, Prompt, Session, write
 from affordance_ros.models.parts.framing import frame_image
 from affordance_ros.models.parts.tokenizer import IMAGE_ID, LlamaTokenizer
 from affordance_ros.models.robopoint import build_message
@@ -42,6 +42,11 @@ LETTERBOX = json.loads((EXPECTED / 'letterbox_cases.json').read_text())
 @torch.inference_mode()
 def last_logits(network, embeddings):
     return network.llm(inputs_embeds=embeddings).logits[0, -1].float().numpy()
+
+
+def greedy(model, embeddings, max_new_tokens):
+    session = Session(model.network.llm.model, model.network.llm.lm_head, Prompt(embeddings))
+    return write(session, (model.tokenizer.eos_id,), DecodeSettings(max_new_tokens=max_new_tokens)).ids
 
 
 @pytest.mark.parametrize('case', IMAGES)
@@ -76,7 +81,7 @@ def test_features_logits_and_greedy_answers(robopoint_set, variant, case, precis
         wanted = want[f'{name}/last_logits{suffix}'].astype(np.float32)
         np.testing.assert_allclose(last_logits(model.network, embeddings), wanted, atol=logit_tolerance, rtol=0)
         if asked['min_top2_margin'] >= sure_margin:
-            answer = decode(model.network.llm, embeddings, model.tokenizer.eos_id, DecodeSettings(max_new_tokens=96))
+            answer = greedy(model, embeddings, 96)
             assert answer == want[f'{name}/greedy_ids{suffix}'].tolist()
             assert model.tokenizer.decode(answer).strip() == asked['greedy_text' + suffix]
 
@@ -117,8 +122,7 @@ def test_long_multiturn_and_text_only_prompts(robopoint_set, variant, extra):
     np.testing.assert_allclose(last_logits(network, embeddings), want[f'{extra}/last_logits'], atol=1e-4, rtol=0)
     if extra == 'overlong':
         assert embeddings.shape[1] == record['sequence_length_after_truncation'] == network.max_length
-        settings = DecodeSettings(max_new_tokens=record['max_new_tokens'])
-        answer = decode(network.llm, embeddings, model.tokenizer.eos_id, settings)
+        answer = greedy(model, embeddings, record['max_new_tokens'])
         assert answer == want['overlong/greedy_ids'].tolist()
 
 
