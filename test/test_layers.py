@@ -23,6 +23,7 @@ OFFLINE = CORE | {
     'frame_files',
     'drawing',
     'report',
+    'evaluation',
 }
 # layer -> what of ours it may import besides itself. `report` is a view of results, like `visualization`.
 ALLOWED = {
@@ -44,6 +45,7 @@ ALLOWED = {
     'frame_files': CORE,
     'report': CORE | {'answer_json', 'drawing', 'visualization', 'view_3d'},
     'bags': CORE,
+    'evaluation': OFFLINE - {'evaluation', 'training'},
     'demo': OFFLINE | {'report'},
     'cli': OFFLINE | {'report', 'demo'},
     'nodes': CORE | {'scenes', 'bags', 'visualization'},

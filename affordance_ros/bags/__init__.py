@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """rosbag2 folders (MCAP and sqlite3) to frames and back, without ROS."""
 
-from affordance_ros.bags.reader import BagTopics, messages_of, read_frames
+from affordance_ros.bags.reader import BagTopics, choose_topics, messages_of, read_frames
 from affordance_ros.bags.recorded_answer import read_recorded_answer
+from affordance_ros.bags.tf_tree import StaticTransform
 from affordance_ros.bags.types import interface_folder, typestore
 from affordance_ros.bags.writer import BagWriter, Recorded, WriterSettings
 
@@ -11,7 +12,9 @@ __all__ = [
     'BagTopics',
     'BagWriter',
     'Recorded',
+    'StaticTransform',
     'WriterSettings',
+    'choose_topics',
     'interface_folder',
     'messages_of',
     'read_frames',

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read RGB-D frames out of a rosbag2 folder (MCAP or sqlite3): image and depth are paired by their header stamps."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
 from affordance_ros.bags.images import camera_info_intrinsics, color_pixels, depth_metres, is_depth
-from affordance_ros.bags.tf_tree import TransformTree
+from affordance_ros.bags.tf_tree import StaticTransform, TransformTree
 from affordance_ros.bags.types import typestore
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.geometry.camera import scaled
@@ -21,12 +22,14 @@ from affordance_ros.results import Frame, Intrinsics
 
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 _PENDING = 60
+OnBad = Callable[[int, AffordanceError], None]
 
 
 @dataclass(frozen=True)
 class BagTopics:
     """Which topics make a frame; an empty name is found by type and encoding when only one fits.
 
+    intrinsics and static_transforms are for bags that lack them; they count below what the bag says itself.
     target_frame: frame of `Frame.target_from_camera`; empty takes the root of the bag's static transforms.
     slop_s: how far the stamps of image and depth may lie apart. depth_scale: metres per unit, 0 as the encoding says.
     """
@@ -37,6 +40,8 @@ class BagTopics:
     target_frame: str = ''
     slop_s: float = 0.02
     depth_scale: float = 0.0
+    intrinsics: Intrinsics | None = None
+    static_transforms: tuple[StaticTransform, ...] = ()
 
 
 @dataclass
@@ -47,28 +52,51 @@ class _Pending:
     depths: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
     intrinsics: Intrinsics | None = None
     tree: TransformTree = field(default_factory=TransformTree)
+    on_bad: OnBad | None = None
+
+    @contextmanager
+    def tolerant(self, stamp_ns: int) -> Iterator[None]:
+        """Tell of a message that cannot be read, or let the refusal through when nobody listens."""
+        try:
+            yield
+        except AffordanceError as error:
+            if self.on_bad is None:
+                raise
+            self.on_bad(stamp_ns, error)
 
 
-def read_frames(folder: Path, topics: BagTopics | None = None) -> Iterator[Frame]:
+def read_frames(folder: Path, topics: BagTopics | None = None, on_bad: OnBad | None = None) -> Iterator[Frame]:
     """Yield the frames of a bag in the order of their images; depth is None where none lies within the slop.
+
+    on_bad: told the stamp and the reason of every image or depth image that cannot be read, which is then left out;
+    without it the first one ends the reading.
 
     Raises:
         AffordanceError: BAD_INPUT for what is no bag, NO_IMAGE when no image topic is there or several could be meant.
     """
     with _open(folder) as reader:
         chosen = _choose(reader, topics or BagTopics())
-        pending = _Pending()
+        pending = _Pending(intrinsics=chosen.intrinsics, on_bad=on_bad)
+        for item in chosen.static_transforms:
+            pending.tree.add_static(item)
         for topic in ('/tf_static', '/tf'):
             for _, _, message in _messages(reader, (topic,)):
                 pending.tree.add(message.transforms, static=topic == '/tf_static')
         for _, _, message in _messages(reader, (chosen.camera_info,)):
-            pending.intrinsics = camera_info_intrinsics(message)
+            pending.intrinsics = camera_info_intrinsics(message) or chosen.intrinsics
             break
         names = tuple(name for name in (chosen.image, chosen.depth, chosen.camera_info) if name)
         for connection, _, message in _messages(reader, names):
             _take(pending, chosen, connection.topic, message)
             yield from _ready(pending, chosen, at_end=False)
         yield from _ready(pending, chosen, at_end=True)
+
+
+def choose_topics(folder: Path, topics: BagTopics | None = None) -> tuple[BagTopics, int]:
+    """Return the topics that `read_frames` takes and how many colour images there are; raises as it does."""
+    with _open(folder) as reader:
+        chosen = _choose(reader, topics or BagTopics())
+        return chosen, sum(c.msgcount for c in reader.connections if c.topic == chosen.image)
 
 
 def messages_of(folder: Path, kind: str) -> Iterator[Any]:
@@ -119,7 +147,7 @@ def _choose(reader: AnyReader, topics: BagTopics) -> BagTopics:
     beside = image.rsplit('/', 1)[0] + '/camera_info'
     info = topics.camera_info or (beside if beside in infos else _only(infos, 'camera_info'))
     depth = topics.depth or _only(depths, 'depth')
-    return BagTopics(image, depth, info, topics.target_frame, topics.slop_s, topics.depth_scale)
+    return replace(topics, image=image, depth=depth, camera_info=info)
 
 
 def _only(names: list[str], kind: str) -> str:
@@ -137,11 +165,12 @@ def _take(pending: _Pending, topics: BagTopics, topic: str, message: Any) -> Non
     if topic == topics.image:
         pending.images.append((stamp_of(message), message))
     elif topic == topics.depth:
-        pending.depths[stamp_of(message)] = depth_metres(message, topics.depth_scale)
+        with pending.tolerant(stamp_of(message)):
+            pending.depths[stamp_of(message)] = depth_metres(message, topics.depth_scale)
         for stamp in sorted(pending.depths)[:-_PENDING]:
             del pending.depths[stamp]
     else:
-        pending.intrinsics = camera_info_intrinsics(message)
+        pending.intrinsics = camera_info_intrinsics(message) or topics.intrinsics
 
 
 def _ready(pending: _Pending, topics: BagTopics, *, at_end: bool) -> Iterator[Frame]:
@@ -155,9 +184,10 @@ def _ready(pending: _Pending, topics: BagTopics, *, at_end: bool) -> Iterator[Fr
             return
         pending.images.pop(0)
         fits = nearest is not None and abs(nearest - stamp) <= topics.slop_s * 1e9
-        yield _frame(
-            pending, topics, (stamp, message), pending.depths[nearest] if fits and nearest is not None else None
-        )
+        depth = pending.depths[nearest] if fits and nearest is not None else None
+        with pending.tolerant(stamp):
+            frame = _frame(pending, topics, (stamp, message), depth)
+            yield frame
 
 
 def _frame(

@@ -4,6 +4,7 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,25 @@ from affordance_ros.results import FloatArray
 _LONGEST_CHAIN = 50
 
 
+@dataclass(frozen=True)
+class StaticTransform:
+    """parent_from_child: (4, 4)."""
+
+    parent: str
+    child: str
+    parent_from_child: FloatArray
+
+
 class TransformTree:
     """parent_from_child per child frame: static, or a list by time that is interpolated and never extrapolated."""
 
     def __init__(self) -> None:
         self._static: dict[str, tuple[str, FloatArray]] = {}
         self._moving: dict[str, tuple[str, list[tuple[int, FloatArray]]]] = {}
+
+    def add_static(self, transform: StaticTransform) -> None:
+        """Take up a transform that came from elsewhere."""
+        self._static[transform.child.lstrip('/')] = (transform.parent.lstrip('/'), transform.parent_from_child)
 
     def add(self, transforms: Iterable[Any], *, static: bool) -> None:
         """Take up the transforms of one TFMessage."""
