@@ -19,7 +19,7 @@ _QUANTILES = (50, 90, 99)
 class Stability:
     """How much the best target moved while the picture stood still, over `pairs` of successive answers.
 
-    point_mm: median distance of successive contact points. agreement: share of pairs that are both answered, or neither.
+    point_mm: median distance of successive contact points. agreement: share of pairs with both answered, or neither.
     """
 
     pairs: int
