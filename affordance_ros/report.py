@@ -2,20 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """One HTML file that shows an answer to a person: pictures inside, nothing loaded from anywhere."""
 
-import base64
 import html
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from affordance_ros.answer_json import answer_to_json
-from affordance_ros.drawing import Canvas
 from affordance_ros.errors import Code
 from affordance_ros.geometry.transforms import quaternion_from_matrix
+from affordance_ros.page import page, pairs, picture, png, section, table, times
 from affordance_ros.pipeline import Answer
 from affordance_ros.results import FloatArray, GraspTarget
 from affordance_ros.view_3d import draw_view_3d
@@ -35,26 +33,6 @@ WAYS_OUT: dict[Code, str] = {
     Code.NO_CLEARANCE: 'Free the surroundings of the part or ask for another part.',
     Code.LOW_SCORE: 'Change the view or ask for another part.',
 }
-_STYLE = """
-body{font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;margin:0}
-body{background:#f5f6f8;color:#1d2330}
-main{max-width:1180px;margin:0 auto;padding:24px 24px 48px}
-h1{font-size:26px;margin:0 0 6px}h2{font-size:18px;margin:30px 0 10px}
-.card{background:#fff;border:1px solid #dfe3ea;border-radius:8px;padding:14px 16px;margin:10px 0;overflow-x:auto}
-.pill{display:inline-block;border-radius:20px;padding:2px 12px;font-weight:600}
-.ok{background:#dff5e3;color:#166b2c}.no{background:#fde3e1;color:#a3201a}
-.pictures{display:grid;grid-template-columns:1fr 1fr;gap:14px}figure{margin:0}
-img{width:100%;border-radius:8px;border:1px solid #dfe3ea;display:block}
-figcaption{color:#5b6475;font-size:13px;margin-top:4px}
-table{border-collapse:collapse;width:100%}
-th,td{text-align:left;padding:6px 12px 6px 0;border-bottom:1px solid #eceff4;vertical-align:top}
-th{color:#5b6475;font-weight:600;font-size:13px}tr:last-child td{border-bottom:0}
-td.n{font-variant-numeric:tabular-nums;white-space:nowrap}.dim{color:#5b6475;font-size:13px}
-.bar{background:#e9edf3;border-radius:4px;height:9px;width:100%;min-width:60px}
-.bar i{display:block;height:9px;border-radius:4px;background:#4a7fd4}
-code,pre{font:13px/1.45 ui-monospace,"DejaVu Sans Mono",monospace}pre{white-space:pre-wrap;margin:0}
-@media(max-width:800px){.pictures{grid-template-columns:1fr}}
-"""
 
 
 @dataclass(frozen=True)
@@ -93,31 +71,20 @@ def write_report(path: Path, answer: Answer, notes: ReportNotes | None = None) -
     """Write the report of one answer as a single HTML file."""
     notes = notes or ReportNotes()
     sentence = html.escape(answer.prediction.query.sentence)
-    parts = [
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{sentence}</title>',
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body><main>',
+    body = [
         f'<div class="dim">{html.escape(notes.title)}</div><h1>&ldquo;{sentence}&rdquo;</h1>{_verdict(answer)}',
         _pictures(answer),
         _targets(answer),
         _abstentions(answer),
-        _section('Against the truth of the scene', _pairs(notes.truth)),
-        _section('What the model said', _said(answer)),
-        _section('Time', _times(answer.seconds)),
-        _section('Model', _pairs(notes.model)),
-        _section('Frame', _pairs(_frame_lines(answer))),
-        _section('Versions', _pairs(notes.versions)),
-        _section('Files', ' &middot; '.join(f'<a href="{html.escape(f)}">{html.escape(f)}</a>' for f in notes.files)),
-        '</main></body></html>\n',
+        section('Against the truth of the scene', pairs(notes.truth)),
+        section('What the model said', _said(answer)),
+        section('Time', times(answer.seconds)),
+        section('Model', pairs(notes.model)),
+        section('Frame', pairs(_frame_lines(answer))),
+        section('Versions', pairs(notes.versions)),
+        section('Files', ' &middot; '.join(f'<a href="{html.escape(f)}">{html.escape(f)}</a>' for f in notes.files)),
     ]
-    path.write_text(''.join(parts), encoding='utf-8')
-
-
-def png(image: Canvas) -> bytes:
-    """Encode uint8 RGB (H, W, 3) as PNG."""
-    ok, data = cv2.imencode('.png', np.ascontiguousarray(image[..., ::-1]))
-    if not ok:
-        raise ValueError(f'cannot encode an image of shape {image.shape} as PNG')
-    return data.tobytes()
+    path.write_text(page(answer.prediction.query.sentence, body), encoding='utf-8')
 
 
 def numbers(values: Iterable[float], digits: int = 3) -> str:
@@ -138,27 +105,13 @@ def _verdict(answer: Answer) -> str:
     return f'<span class="pill no">no grasp target: {code}</span>'
 
 
-def _section(title: str, body: str) -> str:
-    return f'<h2>{html.escape(title)}</h2><div class="card">{body}</div>' if body else ''
-
-
 def _pictures(answer: Answer) -> str:
     pictures = (
         (draw_overlay(answer), 'The answer in the image of the camera'),
         (draw_view_3d(answer), 'The measured points from beside the camera. Dark: not seen'),
     )
-    rows = []
-    for image, caption in pictures:
-        data = base64.b64encode(png(image)).decode()
-        picture = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
-        rows.append(f'<figure>{picture}<figcaption>{caption}</figcaption></figure>')
+    rows = [picture(png(image), 'image/png', caption) for image, caption in pictures]
     return f'<h2></h2><div class="pictures">{"".join(rows)}</div>'
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    top = ''.join(f'<th>{cell}</th>' for cell in head)
-    body = ''.join(f'<tr>{"".join(f"<td class=n>{cell}</td>" for cell in row)}</tr>' for row in rows)
-    return f'<table><tr>{top}</tr>{body}</table>'
 
 
 def _in_frame(answer: Answer, pose: FloatArray) -> FloatArray:
@@ -185,7 +138,7 @@ def _targets(answer: Answer) -> str:
             f'<b>{target.score:.2f}</b><div class="dim">{_scores(target)}</div>',
         ))  # fmt: skip
     head = ('', f'grasp pose of the TCP in <code>{name}</code>, metres', 'contact, metres', 'width', 'score')
-    return _section('Grasp targets, best first', _table(head, rows))
+    return section('Grasp targets, best first', table(head, rows))
 
 
 def _dim(name: str, values: FloatArray) -> str:
@@ -206,8 +159,8 @@ def _abstentions(answer: Answer) -> str:
         rows.append(f'<tr>{cells}</tr>')
     if not rows:
         return ''
-    table = f'<table><tr><th>code</th><th>pixel</th><th>why</th><th>what to do</th></tr>{"".join(rows)}</table>'
-    return _section('Refused', table)
+    body = f'<table><tr><th>code</th><th>pixel</th><th>why</th><th>what to do</th></tr>{"".join(rows)}</table>'
+    return section('Refused', body)
 
 
 def _said(answer: Answer) -> str:
@@ -215,22 +168,6 @@ def _said(answer: Answer) -> str:
     parts = [f'<pre>{html.escape(text)}</pre>' for text in (prediction.reasoning, prediction.text) if text]
     parts += [f'<div class="dim">mended: {html.escape(repair)}</div>' for repair in prediction.repairs]
     return ''.join(parts)
-
-
-def _times(seconds: Mapping[str, float]) -> str:
-    longest = max(seconds.values(), default=0.0)
-    rows = []
-    for name, value in seconds.items():
-        share = 100 * value / longest if longest > 0 else 0
-        bar = f'<td style="width:70%"><div class="bar"><i style="width:{share:.1f}%"></i></div></td>'
-        rows.append(f'<tr><td class=n>{html.escape(name)}</td><td class=n>{value * 1000:.1f} ms</td>{bar}</tr>')
-    return f'<table>{"".join(rows)}</table>' if rows else ''
-
-
-def _pairs(lines: Mapping[str, str]) -> str:
-    cells = ((html.escape(key), html.escape(str(value))) for key, value in lines.items())
-    rows = ''.join(f'<tr><td class=n>{key}</td><td style="width:80%">{value}</td></tr>' for key, value in cells)
-    return f'<table>{rows}</table>' if rows else ''
 
 
 def _frame_lines(answer: Answer) -> dict[str, str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from affordance_ros.frame_files import FrameFiles, read_frame
 from affordance_ros.models import load_model
+from affordance_ros.page import png
 from affordance_ros.pipeline import Answer
-from affordance_ros.report import png
 from affordance_ros.results import Query
 from affordance_ros.visualization import draw_overlay
 

@@ -23,6 +23,7 @@ OFFLINE = CORE | {
     'frame_files',
     'drawing',
     'report',
+    'page',
     'evaluation',
 }
 # layer -> what of ours it may import besides itself. `report` is a view of results, like `visualization`.
@@ -43,7 +44,8 @@ ALLOWED = {
     'view_3d': CORE | {'drawing', 'visualization'},
     'answer_json': CORE,
     'frame_files': CORE,
-    'report': CORE | {'answer_json', 'drawing', 'visualization', 'view_3d'},
+    'page': {'drawing'},
+    'report': CORE | {'answer_json', 'page', 'drawing', 'visualization', 'view_3d'},
     'bags': CORE,
     'evaluation': OFFLINE - {'evaluation', 'training'},
     'demo': OFFLINE | {'report'},

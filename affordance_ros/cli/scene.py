@@ -14,7 +14,7 @@ from rich.console import Console
 
 from affordance_ros.bags import BagWriter
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.report import png
+from affordance_ros.page import png
 from affordance_ros.results import Frame
 from affordance_ros.scenes import PRESETS, Scene, SensorModel, View, sample_scene
 
