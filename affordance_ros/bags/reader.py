@@ -92,11 +92,26 @@ def read_frames(folder: Path, topics: BagTopics | None = None, on_bad: OnBad | N
         yield from _ready(pending, chosen, at_end=True)
 
 
-def choose_topics(folder: Path, topics: BagTopics | None = None) -> tuple[BagTopics, int]:
-    """Return the topics that `read_frames` takes and how many colour images there are; raises as it does."""
+@dataclass(frozen=True)
+class BagContent:
+    """topics: those that `read_frames` takes. images: number of colour images; width and height are of the first."""
+
+    topics: BagTopics
+    images: int
+    width: int
+    height: int
+
+
+def look_into(folder: Path, topics: BagTopics | None = None) -> BagContent:
+    """Return what a bag holds, without reading all of it. Raises as `read_frames` does."""
     with _open(folder) as reader:
         chosen = _choose(reader, topics or BagTopics())
-        return chosen, sum(c.msgcount for c in reader.connections if c.topic == chosen.image)
+        first = next(_messages(reader, (chosen.image,)), None)
+        if first is None:
+            raise AffordanceError(Code.NO_IMAGE, f'the topic {chosen.image} of the bag holds no image')
+        height, width = color_pixels(first[2]).shape[:2]
+        count = sum(c.msgcount for c in reader.connections if c.topic == chosen.image)
+        return BagContent(chosen, count, width, height)
 
 
 def messages_of(folder: Path, kind: str) -> Iterator[Any]:

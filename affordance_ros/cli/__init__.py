@@ -116,6 +116,66 @@ def train(
         typer.echo(f'{out / "checkpoint"}: {score.rates()}')
 
 
+evaluation = typer.Typer(help='Ask recorded bags and compare the results.', no_args_is_help=True)
+app.add_typer(evaluation, name='eval')
+
+
+@evaluation.command()
+def bag(  # noqa: PLR0913 - the options of a command
+    bag: Annotated[Path, typer.Argument(help='Folder of a rosbag2 bag: MCAP or sqlite3, split or compressed too.')],
+    prompts: Annotated[str, typer.Option(help='A sentence, or a .txt, .yaml or .json file of them.')],
+    out: Annotated[Path, typer.Option(help='Folder for report.html, answers.jsonl, answers.csv, results/ and more.')],
+    model: Annotated[str, typer.Option(help='See: affordance models.')] = 'robopoint',
+    checkpoint: Annotated[str, typer.Option(help="Folder, or 'pocket' for the small one in this package.")] = 'pocket',
+    device: Annotated[str, typer.Option(help='cpu, cuda, cuda:1, ...')] = 'cpu',
+    dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = 'float32',
+    frames: Annotated[
+        str, typer.Option(help='all, every:N, stamps:S1,S2 (seconds) or change:T (grey levels).')
+    ] = 'all',
+    gripper: Annotated[str, typer.Option(help='generic, panda, robotiq_2f_85, robotiq_2f_140.')] = 'generic',
+    labels: Annotated[Path | None, typer.Option(help='JSON file of the truth (docs/evaluation.md).')] = None,
+    gates: Annotated[Path | None, typer.Option(help='YAML file of thresholds; a failed one gives exit code 1.')] = None,
+    image: Annotated[str, typer.Option(help='Topic; empty: the only one of its type.')] = '',
+    depth: Annotated[str, typer.Option(help='Topic; empty: the only one of its type.')] = '',
+    camera_info: Annotated[str, typer.Option(help='Topic; empty: the one beside the image.')] = '',
+    target_frame: Annotated[str, typer.Option(help='Frame of the results; empty: the root of the transforms.')] = '',
+    depth_scale: Annotated[float, typer.Option(help='Metres per depth unit; 0: as the encoding says.')] = 0.0,
+    intrinsics: Annotated[str, typer.Option(help='"fx,fy,cx,cy" or a file, for bags without camera info.')] = '',
+    static_tf: Annotated[Path | None, typer.Option(help='YAML list of transforms that the bag lacks.')] = None,
+    resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in the folder.')] = False,  # noqa: FBT002
+    pictures: Annotated[bool, typer.Option(help='Write overlays and 3D views.')] = True,  # noqa: FBT002
+    option: Annotated[
+        list[str] | None, typer.Option(help='Further option of the model, as clip=DIR. Repeatable.')
+    ] = None,
+) -> None:
+    """Ask a model about the frames of a bag, offline, and report what came of it."""
+    from affordance_ros.bags import BagTopics
+    from affordance_ros.cli.evaluate import BagRequest, run_bag
+
+    with explained():
+        topics = BagTopics(image, depth, camera_info, target_frame, depth_scale=depth_scale)
+        options = dict(_key_value(item) for item in option or ())
+        run_bag(
+            BagRequest(
+                bag, prompts, out, model, checkpoint, device, dtype, frames, gripper, labels, gates, topics,
+                intrinsics, static_tf, resume, pictures, options,
+            )
+        )  # fmt: skip
+
+
+@evaluation.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help='Folder of a run.')],
+    second: Annotated[Path, typer.Argument(help='Folder of another run.')],
+    margin: Annotated[float, typer.Option(min=0.0, help='Share by which a number may change.')] = 0.05,
+) -> None:
+    """Print what got better and worse from one run to another; exit code 1 when something got worse."""
+    from affordance_ros.cli.evaluate import run_compare
+
+    with explained():
+        run_compare(first, second, margin)
+
+
 @app.command()
 def doctor() -> None:
     """Check what is installed; one line each, with the way out."""

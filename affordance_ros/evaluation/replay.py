@@ -22,16 +22,17 @@ from affordance_ros.evaluation.selection import Chosen, FrameChoice
 from affordance_ros.models.base import AffordanceModel
 from affordance_ros.pipeline import PipelineSettings, run
 from affordance_ros.results import Frame, Query
+from affordance_ros.view_3d import draw_view_3d
 from affordance_ros.visualization import draw_overlay
 
-OVERLAYS = 'overlays'
+OVERLAYS, VIEWS = 'overlays', 'views_3d'
 BAD_FRAMES = 'bad_frames.txt'
 _JPEG_QUALITY = 85
 
 
 @dataclass(frozen=True)
 class ReplaySettings:
-    """What is asked of which frames. overlays: write a JPEG beside every answer."""
+    """What is asked of which frames. overlays, views: write JPEGs of every answer, in the image and in 3D."""
 
     bag: Path
     prompts: tuple[Query, ...]
@@ -39,6 +40,7 @@ class ReplaySettings:
     topics: BagTopics = field(default_factory=BagTopics)
     pipeline: PipelineSettings = field(default_factory=PipelineSettings)
     overlays: bool = True
+    views: bool = True
 
 
 @dataclass
@@ -104,8 +106,11 @@ def _ask(
             raise
         return refused(chosen, index, query, error), {**head, 'seconds': {'total': time.perf_counter() - start}}
     total = time.perf_counter() - start
+    name = overlay_name(chosen.index, index)
     if settings.overlays:
-        _write_jpeg(out / OVERLAYS / overlay_name(chosen.index, index), draw_overlay(answer))
+        _write_jpeg(out / OVERLAYS / name, draw_overlay(answer))
+    if settings.views and answer.frame.depth is not None and answer.frame.intrinsics is not None:
+        _write_jpeg(out / VIEWS / name, draw_view_3d(answer))
     return answered(chosen, index, answer), {**head, 'seconds': {**answer.seconds, 'total': total}}
 
 

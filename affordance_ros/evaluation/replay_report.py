@@ -1,0 +1,148 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The page of a run: what was asked of what, how it ended, how long it took, and pictures of the answers."""
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from affordance_ros.evaluation.charts import outcome_bars, timeline
+from affordance_ros.evaluation.gates import Verdict, flatten
+from affordance_ros.evaluation.records import Json, RunFolder
+from affordance_ros.evaluation.replay import OVERLAYS, VIEWS, overlay_name
+from affordance_ros.evaluation.summary import Summary, summarize
+from affordance_ros.page import page, pairs, picture, section, table
+
+MOST_PICTURES = 24
+_PICTURE_WIDTH = 560
+_SAME_ELSEWHERE = (
+    'Two runs on one machine give the same answers.jsonl. Another machine, number type, torch release or number of '
+    'threads may round differently, which can change single words of an answer.'
+)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that ended. summaries: one per prompt. metrics: every number of metrics.json."""
+
+    folder: RunFolder
+    answers: Sequence[Json]
+    times: Sequence[Json]
+    metrics: Mapping[str, Any]
+    verdicts: Sequence[Verdict] = ()
+
+
+def write_replay_report(finished: Finished) -> None:
+    """Write report.html into the folder of the run."""
+    run = finished.folder.run()
+    whole = summarize(finished.answers, finished.times)
+    prompts = [str(prompt['sentence']) for prompt in run['prompts']]
+    body = [
+        f'<div class="dim">affordance eval</div><h1>{html.escape(str(run["bag"]))}</h1>{_verdict(finished, whole)}',
+        section('Gates', _gates(finished.verdicts)),
+        section('How the questions ended', outcome_bars(whole.outcomes)),
+        section('By prompt', _prompts(finished, prompts)),
+        section('Against the labels', pairs(_numbers(finished.metrics.get('scores', {})))),
+        section('Time of each question', _latency(whole) + _over_time(finished)),
+        f'<h2>Answers</h2>{_gallery(finished, prompts)}',
+        section('Frames', pairs(_numbers(finished.metrics.get('frames', {})))),
+        section('The run', pairs(_run_lines(run)) + f'<div class="dim">{_SAME_ELSEWHERE}</div>'),
+    ]
+    (finished.folder.path / 'report.html').write_text(page(f'{run["bag"]}: replay', body), encoding='utf-8')
+
+
+def _verdict(finished: Finished, whole: Summary) -> str:
+    failed = [item for item in finished.verdicts if not item.passed]
+    answered = f'{whole.outcomes.get("OK", 0)} of {whole.answers} questions ended in a grasp target'
+    kind = 'no' if failed or not whole.outcomes.get('OK') else 'ok'
+    gates = f', {len(failed)} of {len(finished.verdicts)} gates failed' if finished.verdicts else ''
+    return f'<span class="pill {kind}">{answered}{gates}</span>'
+
+
+def _gates(verdicts: Sequence[Verdict]) -> str:
+    rows = [
+        (f'<span class="pill {"ok" if item.passed else "no"}">{"passed" if item.passed else "failed"}</span>',
+         html.escape(item.sentence))
+        for item in verdicts
+    ]  # fmt: skip
+    return table(('', ''), rows) if rows else ''
+
+
+def _prompts(finished: Finished, prompts: Sequence[str]) -> str:
+    rows = []
+    for index, sentence in enumerate(prompts):
+        lines = [line for line in finished.answers if line['prompt'] == index]
+        summary = summarize(lines, [line for line in finished.times if line['prompt'] == index])
+        steady = summary.stability
+        rows.append((
+            html.escape(sentence), f'{summary.outcomes.get("OK", 0)} of {summary.answers}',
+            _value(summary.confidence), f'{_value(steady.point_mm)} mm, {_value(steady.normal_deg)}&deg;',
+            f'{_value(100 * steady.agreement)} % of {steady.pairs}',
+            f'{1000 * summary.seconds.get("total", {}).get("p50", float("nan")):.0f} ms',
+        ))  # fmt: skip
+    head = ('prompt', 'grasps', 'confidence', 'moved while still', 'answered alike', 'median time')
+    return table(head, rows)
+
+
+def _value(value: float) -> str:
+    return f'{value:.3g}' if value == value else '&ndash;'
+
+
+def _latency(whole: Summary) -> str:
+    rows = [
+        (html.escape(stage), *(f'{1000 * quantiles[name]:.1f} ms' for name in ('p50', 'p90', 'p99')))
+        for stage, quantiles in whole.seconds.items()
+    ]
+    return table(('stage', 'p50', 'p90', 'p99'), rows)
+
+
+def _over_time(finished: Finished) -> str:
+    stamps = [line['stamp_ns'] / 1e9 for line in finished.answers]
+    totals = [1000 * line['seconds'].get('total', float('nan')) for line in finished.times]
+    return timeline(stamps, totals, 'ms', [line['outcome'] == 'OK' for line in finished.answers])
+
+
+def _gallery(finished: Finished, prompts: Sequence[str]) -> str:
+    """Show at most MOST_PICTURES answers, spread evenly over the run."""
+    shown = finished.answers
+    if len(shown) > MOST_PICTURES:
+        shown = [shown[i] for i in np.linspace(0, len(shown) - 1, MOST_PICTURES).round().astype(int)]
+    cells = []
+    for line in shown:
+        name = overlay_name(line['frame_index'], line['prompt'])
+        pill = f'<span class="pill {"ok" if line["outcome"] == "OK" else "no"}">{line["outcome"]}</span>'
+        sentence = html.escape(f'{line["stamp_ns"] / 1e9:.3f} s: {prompts[line["prompt"]]}')
+        caption = f'{pill} {sentence}<br>{html.escape(line["message"])}'
+        files = [finished.folder.path / folder / name for folder in (OVERLAYS, VIEWS)]
+        found = [_small(file.read_bytes()) for file in files if file.is_file()]
+        pictures = ''.join(picture(data, 'image/jpeg', caption if i == 0 else '') for i, data in enumerate(found))
+        cells.append(pictures or f'<figure><figcaption>{caption}</figcaption></figure>')
+    more = f'<p class="dim">{len(shown)} of {len(finished.answers)} answers; all overlays are in {OVERLAYS}/</p>'
+    return f'{more}<div class="pictures">{"".join(cells)}</div>'
+
+
+def _small(jpeg: bytes) -> bytes:
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if image is None or image.shape[1] <= _PICTURE_WIDTH:
+        return jpeg
+    size = (_PICTURE_WIDTH, round(image.shape[0] * _PICTURE_WIDTH / image.shape[1]))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return bytes(cv2.imencode('.jpg', small, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
+
+
+def _numbers(metrics: Mapping[str, Any]) -> dict[str, str]:
+    return {name: f'{value:.6g}' for name, value in flatten(metrics).items() if value == value}
+
+
+def _run_lines(run: Json, prefix: str = '') -> dict[str, str]:
+    lines: dict[str, str] = {}
+    for name, value in run.items():
+        if isinstance(value, dict):
+            lines |= _run_lines(value, f'{prefix}{name}.')
+        elif value not in ('', None, []):
+            lines[prefix + name] = str(value)
+    return lines
