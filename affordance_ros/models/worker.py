@@ -81,6 +81,7 @@ class ModelWorker:
         self._child: _Child | None = None
         self._info: ModelInfo | None = None
         self._closed = False
+        self._was_idle = False  # the child was there before the request and has not taken it up yet
 
     def __enter__(self) -> 'ModelWorker':
         self.start()
@@ -123,17 +124,36 @@ class ModelWorker:
         with self._one_at_a_time(stop, timeout_s):
             if self._closed:
                 raise AffordanceError(Code.NOT_ACTIVE, 'the model worker is closed; start it first')
-            self._ensure_started(deadline)
-            child = self._require_child()
-            clip = isinstance(frame, Sequence)
-            frames: Sequence[Frame] = frame if isinstance(frame, Sequence) else [frame]
-            child.set_stop(stop=False)
-            with self._dying():
-                child.pipe.send(('predict', write_frames(child.frames, frames), clip, query))
-            result = self._await(deadline, progress, stop)
-            if not isinstance(result, Prediction):
-                raise AffordanceError(Code.INTERNAL, f'the worker answered with {type(result).__name__}')
-            return result
+            try:
+                return self._ask(frame, query, deadline, (progress, stop))
+            except AffordanceError as error:
+                if error.code != Code.WORKER_DIED or not self._was_idle:
+                    raise
+            # The child was killed while it had nothing to do, which shows only now: a new one gets the request.
+            return self._ask(frame, query, deadline, (progress, stop))
+
+    def _ask(
+        self,
+        frame: Frame | Sequence[Frame],
+        query: Query,
+        deadline: float,
+        watch: tuple[ProgressCallback | None, StopFlag | None],
+    ) -> Prediction:
+        """Send one request to the child, started if need be, and wait for its answer."""
+        was_there = self.pid
+        self._was_idle = False
+        self._ensure_started(deadline)
+        child = self._require_child()
+        self._was_idle = child.process.pid == was_there
+        clip = isinstance(frame, Sequence)
+        frames: Sequence[Frame] = frame if isinstance(frame, Sequence) else [frame]
+        child.set_stop(stop=False)
+        with self._dying():
+            child.pipe.send(('predict', write_frames(child.frames, frames), clip, query))
+        result = self._await(deadline, *watch)
+        if not isinstance(result, Prediction):
+            raise AffordanceError(Code.INTERNAL, f'the worker answered with {type(result).__name__}')
+        return result
 
     def close(self) -> None:
         """End the child, also in the middle of a request; takes at most three seconds."""
@@ -214,6 +234,8 @@ class ModelWorker:
                     check_stop(stop)
                     if time.monotonic() > deadline:
                         raise AffordanceError(Code.TIMEOUT, f'model {self.spec.name!r} did not answer in time')
+                elif message[0] == 'taken':
+                    self._was_idle = False
                 elif message[0] == 'progress':
                     if progress is not None:
                         progress(message[1])
@@ -233,7 +255,7 @@ class ModelWorker:
         end = time.monotonic() + _GRACE_S
         try:
             while time.monotonic() < end:
-                if child.pipe.poll(_POLL_S) and child.pipe.recv()[0] != 'progress':
+                if child.pipe.poll(_POLL_S) and child.pipe.recv()[0] not in ('taken', 'progress'):
                     return
         except (EOFError, ConnectionError):
             _LOG.info('the child of %s ended while it was stopped', self.spec.name)

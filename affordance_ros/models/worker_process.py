@@ -33,6 +33,7 @@ def main(setup: Mapping[str, Any]) -> None:
         pipe.send(('ready', model.describe()))
         while True:
             _, slots, clip, query = pipe.recv()
+            pipe.send(('taken', None))
             pipe.send(_answer(model, setup, pipe, (slots, clip, query)))
     except (EOFError, ConnectionError):
         _LOG.debug('the pipe is closed')  # the parent ended or closed us: nobody to tell
