@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from affordance_ros.bags.types import typestore
+from affordance_ros.geometry.transforms import quaternion_from_matrix
 from affordance_ros.results import FloatArray
 
 _BASE, _NAME, _ARRAY, _SEQUENCE = 1, 2, 3, 4  # kinds of rosbags.interfaces.Nodetype
@@ -52,3 +53,13 @@ def point(xyz: Sequence[float] | FloatArray, kind: str = 'geometry_msgs/msg/Poin
     """Return a Point, or another message of x, y and z."""
     x, y, z = (float(value) for value in xyz)
     return make(kind, x=x, y=y, z=z)
+
+
+def transform(parent_from_child: FloatArray, head: Any, child: str) -> Any:
+    """Return the TransformStamped of a (4, 4) transform; `head` names the parent and the time."""
+    pose = np.asarray(parent_from_child)
+    x, y, z, w = (float(value) for value in quaternion_from_matrix(pose[:3, :3]))
+    turn = make('geometry_msgs/msg/Quaternion', x=x, y=y, z=z, w=w)
+    shift = point(pose[:3, 3], 'geometry_msgs/msg/Vector3')
+    both = make('geometry_msgs/msg/Transform', translation=shift, rotation=turn)
+    return make('geometry_msgs/msg/TransformStamped', header=head, child_frame_id=child, transform=both)

@@ -7,23 +7,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from affordance_ros.bags.messages import header, make, transform
 from affordance_ros.bags.types import typestore
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.geometry.transforms import quaternion_from_matrix
-from affordance_ros.results import Frame, Intrinsics
+from affordance_ros.results import FloatArray, Frame, Intrinsics
 
 STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
+DEPTH_ENCODINGS = ('16UC1', '32FC1', 'compressedDepth')
 _NEVER = QosTime(2147483647, 4294967295)
 
 
 @dataclass(frozen=True)
 class WriterSettings:
-    """storage: 'mcap' or 'sqlite3'. depth_encoding: '16UC1' (millimetres) or '32FC1' (metres).
+    """storage: 'mcap' or 'sqlite3'. depth_encoding: '16UC1' (mm), '32FC1' (m) or 'compressedDepth' (PNG of mm).
 
+    jpeg: colour goes to `image`/compressed. depth_info: topic of the depth camera's own CameraInfo, see `write_depth`.
     moving_camera: poses go to /tf, one per frame, instead of one on /tf_static.
     """
 
@@ -32,13 +36,16 @@ class WriterSettings:
     image: str = '/camera/color/image_raw'
     depth: str = '/camera/depth/image_raw'
     camera_info: str = '/camera/color/camera_info'
+    depth_info: str = '/camera/depth/camera_info'
     moving_camera: bool = False
+    jpeg: bool = False
 
     def __post_init__(self) -> None:
         if self.storage not in STORAGES:
             raise AffordanceError(Code.BAD_INPUT, f'unknown bag storage {self.storage!r}; use {" or ".join(STORAGES)}')
-        if self.depth_encoding not in ('16UC1', '32FC1'):
-            raise AffordanceError(Code.BAD_ENCODING, f'depth is written as 16UC1 or 32FC1, got {self.depth_encoding!r}')
+        if self.depth_encoding not in DEPTH_ENCODINGS:
+            text = f'depth is written as {", ".join(DEPTH_ENCODINGS)}, got {self.depth_encoding!r}'
+            raise AffordanceError(Code.BAD_ENCODING, text)
 
 
 @dataclass(frozen=True)
@@ -80,18 +87,28 @@ class BagWriter:
     def write_frame(self, frame: Frame) -> None:
         """Write image, depth, camera info and camera pose of a frame at its stamp; what is None is left out."""
         settings = self._settings
-        types = typestore().types
-        header = self._header(frame.stamp_ns, frame.frame_id)
-        self._write(settings.image, _image(types, header, frame.rgb, 'rgb8'), frame.stamp_ns)
+        head = header(frame.stamp_ns, frame.frame_id)
+        if settings.jpeg:
+            self._write(f'{settings.image}/compressed', _jpeg(head, frame.rgb), frame.stamp_ns)
+        else:
+            self._write(settings.image, _image(head, frame.rgb, 'rgb8'), frame.stamp_ns)
         if frame.depth is not None:
-            metres = np.nan_to_num(frame.depth, nan=0.0, posinf=0.0, neginf=0.0)
-            whole = settings.depth_encoding == '16UC1'
-            pixels = np.clip(np.rint(metres * 1000), 0, 65534).astype(np.uint16) if whole else frame.depth
-            self._write(settings.depth, _image(types, header, pixels, settings.depth_encoding), frame.stamp_ns)
+            self._write_depth(frame.depth, head, frame.stamp_ns)
         if frame.intrinsics is not None:
-            self._write(settings.camera_info, _camera_info(types, header, frame.intrinsics), frame.stamp_ns)
+            self._write(settings.camera_info, _camera_info(head, frame.intrinsics), frame.stamp_ns)
         if frame.target_from_camera is not None:
             self._write_pose(frame)
+
+    def write_depth(self, depth: npt.NDArray[np.float32], intrinsics: Intrinsics, frame_id: str, stamp_ns: int) -> None:
+        """Write depth (H, W) in metres of a camera of its own, with its CameraInfo: not registered to the colour."""
+        head = header(stamp_ns, frame_id)
+        self._write_depth(depth, head, stamp_ns)
+        self._write(self._settings.depth_info, _camera_info(head, intrinsics), stamp_ns)
+
+    def write_transform(self, pose: FloatArray, parent: str, child: str, stamp_ns: int) -> None:
+        """Write parent_from_child (4, 4) to /tf_static."""
+        tree = make('tf2_msgs/msg/TFMessage', transforms=[transform(pose, header(stamp_ns, parent), child)])
+        self._write('/tf_static', tree, stamp_ns, latched=True)
 
     def write_message(self, topic: str, message: Any, stamp_ns: int) -> None:
         """Write a message made from `typestore().types`."""
@@ -114,10 +131,17 @@ class BagWriter:
             )
         return self._connections[topic]
 
-    def _header(self, stamp_ns: int, frame_id: str) -> Any:
-        types = typestore().types
-        stamp = types['builtin_interfaces/msg/Time'](sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
-        return types['std_msgs/msg/Header'](stamp=stamp, frame_id=frame_id)
+    def _write_depth(self, depth: npt.NDArray[np.float32], head: Any, stamp_ns: int) -> None:
+        encoding, topic = self._settings.depth_encoding, self._settings.depth
+        if encoding == '32FC1':
+            self._write(topic, _image(head, depth, encoding), stamp_ns)
+            return
+        millimetres = np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0) * 1000
+        whole = np.clip(np.rint(millimetres), 0, 65534).astype(np.uint16)
+        if encoding == '16UC1':
+            self._write(topic, _image(head, whole, encoding), stamp_ns)
+        else:
+            self._write(f'{topic}/compressedDepth', _compressed_depth(head, whole), stamp_ns)
 
     def _write_pose(self, frame: Frame) -> None:
         pose = np.asarray(frame.target_from_camera)
@@ -126,18 +150,9 @@ class BagWriter:
                 raise AffordanceError(Code.TF, 'the camera pose changes between frames; write with moving_camera=True')
             return
         self._static_pose = pose
-        types = typestore().types
-        x, y, z, w = (float(value) for value in quaternion_from_matrix(pose[:3, :3]))
-        message = types['geometry_msgs/msg/TransformStamped'](
-            header=self._header(frame.stamp_ns, frame.target_frame or 'target'),
-            child_frame_id=frame.frame_id,
-            transform=types['geometry_msgs/msg/Transform'](
-                translation=types['geometry_msgs/msg/Vector3'](*(float(value) for value in pose[:3, 3])),
-                rotation=types['geometry_msgs/msg/Quaternion'](x=x, y=y, z=z, w=w),
-            ),
-        )
+        message = transform(pose, header(frame.stamp_ns, frame.target_frame or 'target'), frame.frame_id)
         moving = self._settings.moving_camera
-        tree = types['tf2_msgs/msg/TFMessage'](transforms=[message])
+        tree = make('tf2_msgs/msg/TFMessage', transforms=[message])
         self._write('/tf' if moving else '/tf_static', tree, frame.stamp_ns, latched=not moving)
 
 
@@ -155,32 +170,40 @@ def _latched() -> Qos:
     )
 
 
-def _image(types: Any, header: Any, pixels: np.ndarray[Any, Any], encoding: str) -> Any:
+def _image(head: Any, pixels: np.ndarray[Any, Any], encoding: str) -> Any:
     data = np.ascontiguousarray(pixels)
-    return types['sensor_msgs/msg/Image'](
-        header=header,
+    return make(
+        'sensor_msgs/msg/Image',
+        header=head,
         height=data.shape[0],
         width=data.shape[1],
         encoding=encoding,
-        is_bigendian=0,
         step=data.strides[0],
         data=data.view(np.uint8).reshape(-1),
     )
 
 
-def _camera_info(types: Any, header: Any, k: Intrinsics) -> Any:
-    projection = np.hstack((k.matrix, np.zeros((3, 1)))).ravel()
-    roi = types['sensor_msgs/msg/RegionOfInterest'](x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
-    return types['sensor_msgs/msg/CameraInfo'](
-        header=header,
+def _jpeg(head: Any, rgb: npt.NDArray[np.uint8]) -> Any:
+    _, data = cv2.imencode('.jpg', np.ascontiguousarray(rgb[..., ::-1]), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    return make('sensor_msgs/msg/CompressedImage', header=head, format='rgb8; jpeg compressed bgr8', data=data.ravel())
+
+
+def _compressed_depth(head: Any, millimetres: npt.NDArray[np.uint16]) -> Any:
+    """Three numbers come before the PNG, as image_transport writes them; whole millimetres leave them zero."""
+    _, coded = cv2.imencode('.png', millimetres)
+    data = np.concatenate([np.zeros(12, np.uint8), coded.ravel()])
+    return make('sensor_msgs/msg/CompressedImage', header=head, format='16UC1; compressedDepth png', data=data)
+
+
+def _camera_info(head: Any, k: Intrinsics) -> Any:
+    return make(
+        'sensor_msgs/msg/CameraInfo',
+        header=head,
         height=k.height,
         width=k.width,
         distortion_model=k.distortion_model or 'plumb_bob',
         d=np.array(k.distortion or (0.0,) * 5, np.float64),
         k=k.matrix.ravel(),
         r=np.eye(3).ravel(),
-        p=projection,
-        binning_x=0,
-        binning_y=0,
-        roi=roi,
+        p=np.hstack((k.matrix, np.zeros((3, 1)))).ravel(),
     )

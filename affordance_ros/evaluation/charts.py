@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 
 _GOOD, _BAD = '#3b9b5b', '#d0564c'
-_WIDTH, _HEIGHT, _MARGIN = 720, 170, 44
+_WIDTH, _HEIGHT, _MARGIN = 1080, 170, 84
 
 
 def outcome_bars(outcomes: Mapping[str, int]) -> str:
@@ -35,8 +35,9 @@ def timeline(times_s: Sequence[float], values: Sequence[float], unit: str, good:
         dots.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="{_GOOD if ok else _BAD}"/>')
     base = _HEIGHT - 24
     axis = f'<path d="M{_MARGIN} 14V{base}H{_WIDTH - _MARGIN}" fill="none" stroke="#b6bfcc"/>'
+    number = f'{top:,.0f}' if top >= 10 else f'{top:.2g}'
     labels = (
-        f'<text x="{_MARGIN - 6}" y="20" text-anchor="end">{top:.3g} {html.escape(unit)}</text>'
+        f'<text x="{_MARGIN - 6}" y="20" text-anchor="end">{number} {html.escape(unit)}</text>'
         f'<text x="{_MARGIN - 6}" y="{base}" text-anchor="end">0</text>'
         f'<text x="{_MARGIN}" y="{_HEIGHT - 6}">0 s</text>'
         f'<text x="{_WIDTH - _MARGIN}" y="{_HEIGHT - 6}" text-anchor="end">{end - start:.1f} s</text>'
