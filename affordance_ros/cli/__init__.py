@@ -56,18 +56,32 @@ def models() -> None:
 
 
 @app.command()
-def scene(
-    out: Annotated[Path, typer.Option(help='Folder for rgb.png, depth.png, parts.png, truth.json and bag/.')],
+def scene(  # noqa: PLR0913 - the options of a command
+    out: Annotated[Path, typer.Option(help='Folder for rgb.png, depth.png, parts.png, truth.json, bag/, labels.json.')],
     seed: Annotated[int, typer.Option(min=0, help='Which scene; the same seed gives the same bytes.')] = 3,
     preset: Annotated[str, typer.Option(help='Camera: vga (640x480), hd (1280x720) or pocket.')] = 'vga',
     must_have: Annotated[str, typer.Option(help='An object that has to be there, as "red mug".')] = '',
     noise: Annotated[bool, typer.Option('--noise', help='Depth as a stereo camera measures it.')] = False,  # noqa: FBT002
+    frames: Annotated[int, typer.Option(min=1, help='Frames of the bag.')] = 1,
+    turn: Annotated[float, typer.Option(help='Degrees that the camera turns round the table per frame.')] = 0.0,
+    depth: Annotated[str, typer.Option(help='16UC1, 32FC1 or compressedDepth.')] = '16UC1',
+    storage: Annotated[str, typer.Option(help='mcap or sqlite3.')] = 'mcap',
+    jpeg: Annotated[bool, typer.Option('--jpeg', help='Compressed colour.')] = False,  # noqa: FBT002
+    unaligned: Annotated[bool, typer.Option('--unaligned', help='Depth from a camera of its own.')] = False,  # noqa: FBT002
+    loop: Annotated[bool, typer.Option('--loop', help='The second half repeats the stamps of the first.')] = False,  # noqa: FBT002
+    no_tf: Annotated[bool, typer.Option('--no-tf', help='Leave the transforms out of the bag.')] = False,  # noqa: FBT002
+    no_info: Annotated[bool, typer.Option('--no-info', help='Leave the camera info out of the bag.')] = False,  # noqa: FBT002
 ) -> None:
-    """Render a simulated table: colour, depth, truth, and the same as an MCAP bag."""
+    """Render a simulated table: colour, depth and truth, and a labelled bag of any kind for your own tests."""
     from affordance_ros.cli.scene import SceneRequest, run_scene
+    from affordance_ros.evaluation.synthetic_bags import BagRecipe
 
     with explained():
-        run_scene(SceneRequest(out, seed, preset, must_have, noise))
+        recipe = BagRecipe(
+            frames=frames, turn_deg=turn, depth=depth, storage=storage, jpeg=jpeg, unaligned=unaligned, loop=loop,
+            no_tf=no_tf, no_info=no_info, noise=noise,
+        )  # fmt: skip
+        run_scene(SceneRequest(out, seed, preset, must_have, noise, recipe))
 
 
 @app.command()

@@ -101,7 +101,7 @@ def _progress(console: Console) -> Progress:
 
 
 def _print_end(console: Console, outcomes: Mapping[str, int], verdicts: tuple[Verdict, ...]) -> None:
-    table = Table(title='how the questions ended', title_justify='left')
+    table = Table(title='how the questions ended', title_justify='left', min_width=24)
     table.add_column('code')
     table.add_column('answers', justify='right')
     for name, count in sorted(outcomes.items(), key=lambda item: -item[1]):

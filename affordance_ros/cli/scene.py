@@ -12,13 +12,11 @@ import cv2
 import numpy as np
 from rich.console import Console
 
-from affordance_ros.bags import BagWriter
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.evaluation.synthetic_bags import START_NS, BagRecipe, write_synthetic_bag
 from affordance_ros.page import png
 from affordance_ros.results import Frame
 from affordance_ros.scenes import PRESETS, Scene, SensorModel, View, sample_scene
-
-STAMP_NS = 1_000_000_000  # bags want a time after zero
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,7 @@ class SceneRequest:
     preset: str = 'vga'
     must_have: str = ''
     noise: bool = False
+    bag: BagRecipe | None = None
 
 
 def run_scene(request: SceneRequest) -> None:
@@ -37,7 +36,7 @@ def run_scene(request: SceneRequest) -> None:
     if request.preset not in PRESETS:
         raise AffordanceError(Code.BAD_INPUT, f'unknown preset {request.preset!r}; there are: {", ".join(PRESETS)}')
     scene = make_scene(request.seed, request.preset, request.must_have)
-    view = scene.render(stamp_ns=STAMP_NS)
+    view = scene.render(stamp_ns=START_NS)
     frame = SensorModel().apply(view.frame, np.random.default_rng(request.seed)) if request.noise else view.frame
     request.out.mkdir(parents=True, exist_ok=True)
     (request.out / 'rgb.png').write_bytes(png(frame.rgb))
@@ -47,11 +46,11 @@ def run_scene(request: SceneRequest) -> None:
     bag = request.out / 'bag'
     if (bag / 'metadata.yaml').is_file():
         shutil.rmtree(bag)
-    with BagWriter(bag) as writer:
-        writer.write_frame(frame)
+    prompts = write_synthetic_bag(request.out, scene, request.bag or BagRecipe(frames=1, noise=request.noise))
     console = Console()
     console.print(f'scene {request.seed}: {", ".join(scene.objects())}', highlight=False)
-    console.print(f'wrote {request.out}/: rgb.png depth.png (mm) parts.png (ids) truth.json bag/', soft_wrap=True)
+    files = 'rgb.png depth.png (mm) parts.png (ids) truth.json bag/ labels.json prompts.txt'
+    console.print(f'wrote {request.out}/: {files} ({len(prompts)} prompts)', soft_wrap=True)
 
 
 def make_scene(seed: int, preset: str, must_have: str) -> Scene:

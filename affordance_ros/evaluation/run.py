@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.fingerprint import fingerprint
 from affordance_ros.evaluation.gates import Gate, Verdict, judge
 from affordance_ros.evaluation.labels import Labels
@@ -48,7 +49,8 @@ def evaluate(
     """Replay, write every file into `out`, and return how the gates ended.
 
     Raises:
-        AffordanceError: as `replay` does, and BAD_INPUT for a folder that holds another run.
+        AffordanceError: as `replay` does, BAD_INPUT for a folder that holds another run, NO_IMAGE when not one image of
+            the bag can be used.
     """
     settings = evaluation.settings
     folder = RunFolder(evaluation.out)
@@ -57,6 +59,10 @@ def evaluate(
         if on_answer is not None:
             on_answer(line)
     ledger = replay(settings, model, folder, done, on_answer)
+    if ledger.unreadable and not ledger.frames:
+        raise AffordanceError(
+            Code.NO_IMAGE, f'none of the {len(ledger.unreadable)} images can be used: {ledger.unreadable[0][1]}'
+        )
     (folder.path / FRAMES).write_text(json.dumps(_frames(ledger)) + '\n')
     return finish(folder, evaluation.gates, evaluation.labels)
 
