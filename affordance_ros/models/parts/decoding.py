@@ -112,7 +112,8 @@ class Session:
     """One running text. What is pushed waits until `logits` or `hidden` is asked for; then one pass runs it all.
 
     decoder: module that takes inputs_embeds, position_ids and past_key_values and gives last_hidden_state, with
-    `get_input_embeddings`. head: module from hidden states to logits. passes: forward passes so far.
+    `get_input_embeddings`. head: module from hidden states to logits. passes: forward passes so far. generator: where
+    `write` draws its tokens from, for a session that has to draw more in between.
     """
 
     def __init__(self, decoder: Any, head: Any, prompt: Prompt, shared: PromptCache | None = None) -> None:
@@ -127,6 +128,7 @@ class Session:
         self._shift = (len(prompt) if prompt.next_position is None else prompt.next_position) - len(prompt)
         self._hidden: torch.Tensor | None = None
         self.passes = 0
+        self.generator: torch.Generator | None = None
 
     @property
     def device(self) -> torch.device:
@@ -250,7 +252,8 @@ def write(
 
     Raises `AffordanceError(Code.CANCELED)` when the stop flag turns true.
     """
-    choose = _Chooser(settings, session.device, session.penalized)
+    session.generator = torch.Generator(device=session.device).manual_seed(settings.seed)
+    choose = _Chooser(settings, session.generator, session.penalized)
     ids: list[int] = []
     probabilities: list[float] = []
     while len(ids) < settings.max_new_tokens:
@@ -275,10 +278,10 @@ def write(
 class _Chooser:
     """Picks the next token as transformers does: penalty, then temperature, top-k and top-p, then a draw."""
 
-    def __init__(self, settings: DecodeSettings, device: torch.device, penalized: Sequence[int]) -> None:
+    def __init__(self, settings: DecodeSettings, generator: torch.Generator, penalized: Sequence[int]) -> None:
         self._greedy = settings.temperature <= 0
         self._penalized = list(penalized)
-        self._generator = torch.Generator(device=device).manual_seed(settings.seed)
+        self._generator = generator
         self._process = LogitsProcessorList()
         if settings.repetition_penalty != 1:
             self._process.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
