@@ -36,6 +36,7 @@ class Code(enum.IntEnum):
     BUSY = 41
     TIMEOUT = 42
     CANCELED = 43
+    REPLACED = 44
     # From pixels to a grasp.
     OUT_OF_IMAGE = 60
     MULTI_SURFACE = 61
@@ -44,6 +45,7 @@ class Code(enum.IntEnum):
     TOO_WIDE = 64
     NO_CLEARANCE = 65
     LOW_SCORE = 66
+    MOVED = 67
     # A defect of ours: please report it.
     INTERNAL = 99
 
