@@ -229,19 +229,34 @@ class Trace:
 
 @dataclass(frozen=True)
 class HandTrajectory:
-    """Future path of one hand in pixels. points: (N, 2). times_s: (N,) after the frame. side: 'left' or 'right'."""
+    """Future path of one hand in pixels. points: (N, 2). times_s: (N,) after the frame. side: 'left' or 'right'.
+
+    Points may lie outside the image. spread_px: (N,) root mean square distance of the samples to their mean, or NaN.
+    present: whether the hand is in the image, None: not judged. caveats: what is not known about the path.
+    """
 
     points: FloatArray
     times_s: FloatArray
     side: str
     spread_px: FloatArray | None = None
+    present: bool | None = None
+    caveats: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         points = _array(self.points, (None, 2), 'points')
         _check(ok=self.side in ('left', 'right'), rule="side must be 'left' or 'right'", got=self.side)
+        _check(ok=bool(np.isfinite(points).all()), rule='points must be finite', got=points.tolist())
         object.__setattr__(self, 'points', points)
         object.__setattr__(self, 'times_s', _array(self.times_s, (len(points),), 'times_s'))
         object.__setattr__(self, 'spread_px', _scores(self.spread_px, len(points)))
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def inside(self, width: int, height: int) -> npt.NDArray[np.bool_]:
+        """Return (N,): which points lie in an image of this size."""
+        points = np.asarray(self.points)
+        return np.asarray(((points >= 0) & (points < (width, height))).all(axis=1))
 
 
 @dataclass(frozen=True)
