@@ -85,7 +85,8 @@ def load_sam2_network(path: Path, device: torch.device) -> Any:
     file = _package_file(path)
     if file is not None:
         tensors = _read_package(file)
-        config, named = _package_config(file, tensors), _package_names(tensors)
+        shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        config, named = package_config(file, shapes), _package_names(tensors)
     else:
         config, named = _folder_config(path), _folder_names(path)
     with torch.device('meta'):
@@ -157,9 +158,12 @@ def _package_names(tensors: Mapping[str, torch.Tensor]) -> Iterator[tuple[str, s
         yield 'sam_prompt_encoder.point_embeddings', 'prompt_encoder.point_embed.weight', rows
 
 
-def _package_config(file: Path, tensors: Mapping[str, torch.Tensor]) -> Any:
-    """Return the configuration: widths from the weights, windows and heads from the yaml or the official sizes."""
-    widths = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+def package_config(file: Path, widths: Mapping[str, tuple[int, ...]]) -> Any:
+    """Return the `Sam2Config` for the shapes by key of a `.pt`: windows and heads from its yaml or the official sizes.
+
+    Raises:
+        AffordanceError: BAD_CHECKPOINT for a size that is not official and has no yaml, or one that does not fit.
+    """
     trunk, image_size = _trunk(file, widths)
     width = widths['image_encoder.trunk.pos_embed'][1]
     dims = [width * 2**stage for stage in range(len(trunk.stages))]
