@@ -22,95 +22,20 @@ from affordance_ros.models.handsonvlm_answers import HandsAnswer, View, read_han
 from affordance_ros.models.handsonvlm_heads import gaussian
 from affordance_ros.models.handsonvlm_network import HandsNetwork
 from affordance_ros.models.handsonvlm_official import official_template
-from affordance_ros.models.handsonvlm_prompts import (
-    LLAVA_V0,
-    TEMPLATE_NAMES,
-    build_question,
-    forced_answer,
-    narration_of,
-    render,
-    with_image,
-)
+from affordance_ros.models.handsonvlm_options import PROFILES, TASKS, HandsOnVLMConfig
+from affordance_ros.models.handsonvlm_prompts import build_question, forced_answer, narration_of, render, with_image
 from affordance_ros.models.handsonvlm_tokenizer import IMAGE_ID, HandsTokenizer
-from affordance_ros.models.handsonvlm_video import (
-    ANCHORS,
-    FRAMINGS,
-    RGB,
-    FrameTokens,
-    choose_crop,
-    take_clip,
-    visual_tokens,
-)
+from affordance_ros.models.handsonvlm_video import RGB, FrameTokens, choose_crop, take_clip, visual_tokens
 from affordance_ros.models.handsonvlm_writing import ForcedAnswer, HandSession
-from affordance_ros.models.parts.decoding import DecodeSettings, PromptCache, Watch, Written, write
+from affordance_ros.models.parts.decoding import PromptCache, Watch, Written, write
 from affordance_ros.models.parts.device import count_memory, torch_device, torch_dtype, torch_errors
 from affordance_ros.models.parts.llava_loading import LlavaSource
-from affordance_ros.models.parts.text_options import TextOptions, check_known
+from affordance_ros.models.parts.text_options import check_known
 from affordance_ros.results import NAN, Frame, Prediction, Query
 
-__all__ = ['PROFILES', 'TASKS', 'HandsOnVLM', 'HandsOnVLMConfig', 'Profile']
+__all__ = ['PROFILES', 'TASKS', 'HandsOnVLM', 'HandsOnVLMConfig']
 
-TASKS = {
-    '': ('right', 'left'),
-    'hands': ('right', 'left'),
-    'right_hand': ('right',),
-    'left_hand': ('left',),
-    'text': (),
-}
-MOST_SAMPLES = 64
 _REMEMBERED_FRAMES = 32
-_TRAINED_SCALE = 1.0  # of the latent, where several samples are asked for
-
-
-@dataclass(frozen=True)
-class Profile:
-    """How a caller asks: template ('' = by the checkpoint's name), framing, question as it is, sampling, latent scale."""
-
-    template: str
-    framing: str
-    verbatim: bool
-    decode: DecodeSettings
-    z_scale: float
-
-
-PROFILES = {
-    # Deterministic, for cameras of any shape and sentences that are no questions.
-    'robot': Profile(LLAVA_V0, 'aspect', False, DecodeSettings(max_new_tokens=100, temperature=0.0), 0.0),
-    # lita/eval and the demo of the release: sampled text, and the latent drawn twice as wide as it was trained.
-    'official': Profile(
-        '', 'direct', True, DecodeSettings(max_new_tokens=100, temperature=0.5, top_p=0.9, top_k=50), 2.0
-    ),
-}
-
-
-@dataclass(frozen=True)
-class HandsOnVLMConfig(TextOptions):
-    """Options of HandsOnVLM beyond `TextOptions`; None: what the profile says.
-
-    clip: folder of openai/clip-vit-large-patch14, for sizes and image preparation only. template: llava_v0 (as the
-    official programs), vicuna_v1 (as the training), llava_v1 or llava_llama_2. framing: 'aspect' cuts the image to the
-    shape of the training frames, 'direct' does not; anchor says which part stays of an image that is too high.
-    z_scale: of the random latent, 0 gives the most likely path. samples: paths that are drawn; more than one gives
-    their mean and spread. decode='constrained' forces the trained answer and decodes only its hands.
-    """
-
-    clip: str | None = None
-    template: str | None = None
-    framing: str | None = None
-    anchor: str = 'center'
-    z_scale: float | None = None
-    samples: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_known('profile', self.profile, PROFILES)
-        check_known('template', self.template or LLAVA_V0, TEMPLATE_NAMES)
-        check_known('framing', self.framing or 'direct', FRAMINGS)
-        check_known('anchor', self.anchor, ANCHORS)
-        if not 1 <= self.samples <= MOST_SAMPLES:
-            raise AffordanceError(Code.BAD_INPUT, f'samples must be from 1 to {MOST_SAMPLES}, got {self.samples}')
-        if self.z_scale is not None and self.z_scale < 0:
-            raise AffordanceError(Code.BAD_INPUT, f'z_scale must be at least 0, got {self.z_scale}')
 
 
 @dataclass(frozen=True)
@@ -139,10 +64,7 @@ class HandsOnVLM:
         self.tokenizer.name(self.network.hand_id)
         self._template = config.template or self._profile.template or official_template(str(source.checkpoint))
         self._framing = config.framing or self._profile.framing
-        self._settings = config.settings(self._profile.decode)
-        self._z_scale = self._profile.z_scale if config.z_scale is None else config.z_scale
-        if config.z_scale is None and config.samples > 1 and self._z_scale == 0 and self._settings.temperature == 0:
-            self._z_scale = _TRAINED_SCALE
+        self._settings = config.decode_settings
         self._remembered: OrderedDict[bytes, FrameTokens] = OrderedDict()
         self.encoded_frames = 0
         self._prompts = PromptCache() if config.share_prefix else None
@@ -207,7 +129,7 @@ class HandsOnVLM:
         return found
 
     def _embed(self, query: Query, visual: torch.Tensor) -> torch.Tensor:
-        question = query.sentence if self._profile.verbatim else build_question(query)
+        question = (query.text or query.sentence) if self._profile.verbatim else build_question(query)
         ids = self.tokenizer.encode_prompt(render(self._template, [(with_image(question), None)]))
         if ids.count(IMAGE_ID) != 1 or self.network.hand_id in ids:
             raise AffordanceError(Code.BAD_INPUT, 'the sentence holds <image> or the hand token; leave them out')
@@ -235,7 +157,7 @@ class HandsOnVLM:
         shared = self._prompts
         if shared is None and self._config.samples > 1:
             shared = self._prompts = PromptCache()
-        session = HandSession(self.network, request.embeddings, gaussian(self._z_scale), shared)
+        session = HandSession(self.network, request.embeddings, gaussian(self._config.latent_scale), shared)
 
         def on_token(ids: list[int]) -> None:
             share = (index + len(ids) / settings.max_new_tokens) / self._config.samples
@@ -270,8 +192,8 @@ class HandsOnVLM:
             ),
             settings={
                 'profile': self._config.profile, 'template': self._template, 'framing': self._framing,
-                'z_scale': str(self._z_scale), 'samples': str(self._config.samples), 'decode': self._config.decode,
-                'head': self.network.head_kind, 'clip': self.network.clip_source,
+                'z_scale': str(self._config.latent_scale), 'samples': str(self._config.samples),
+                'decode': self._config.decode, 'head': self.network.head_kind, 'clip': self.network.clip_source,
             },
         )  # fmt: skip
 
