@@ -3,7 +3,6 @@
 """Node processes on a DDS domain of their own: started together, watched, and ended together whatever happens."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from affordance_ros.cli.domains import claim_domain
 from affordance_ros.errors import AffordanceError, Code
 
 PROFILE = Path(__file__).resolve().parent.parent / 'nodes' / 'fastdds_images.xml'
@@ -27,7 +27,7 @@ class Processes:
         self._environment = {
             'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE),
             **os.environ,
-            'ROS_DOMAIN_ID': str(random.SystemRandom().randint(51, 101)),
+            'ROS_DOMAIN_ID': str(claim_domain()),
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
             'ROS_LOG_DIR': str(logs.resolve()),
             'PYTHONUNBUFFERED': '1',

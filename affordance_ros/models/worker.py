@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -24,6 +24,7 @@ from affordance_ros.results import Frame, Prediction, Query
 
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.02
+_CLOSE_S = 2.5
 _GRACE_S = 5.0  # how long a stopped model may take to notice before its process is killed
 _ROOT = str(Path(__file__).resolve().parents[2])
 _BOOT = (
@@ -53,7 +54,8 @@ class _Child:
     flag: int
 
     def set_stop(self, *, stop: bool) -> None:
-        os.pwrite(self.flag, b'\x01' if stop else b'\x00', 0)
+        with suppress(OSError):  # another thread has ended the child and closed the file
+            os.pwrite(self.flag, b'\x01' if stop else b'\x00', 0)
 
     def end(self) -> int:
         """End the process within two seconds and return its exit status."""
@@ -156,21 +158,15 @@ class ModelWorker:
         return result
 
     def close(self) -> None:
-        """End the child, also in the middle of a request; takes at most three seconds."""
-        self._closed = True
-        child = self._child
-        if child is not None:
-            child.set_stop(stop=True)
-        got = self._lock.acquire(timeout=0.5)
-        try:
-            if got:
+        """End the child, also while it loads or answers; takes at most three seconds."""
+        self._closed = True  # a thread that waits for the child sees it within one poll and ends the child
+        if self._lock.acquire(timeout=_CLOSE_S):
+            try:
                 self._end_child()
-            elif child is not None:  # a thread waits for the answer: it sees the child die and cleans up
-                child.process.kill()
-                child.process.wait(2.0)
-        finally:
-            if got:
+            finally:
                 self._lock.release()
+        elif (child := self._child) is not None:  # that thread is held up, by a callback for example
+            child.process.kill()
 
     @contextmanager
     def _one_at_a_time(self, stop: StopFlag | None, timeout_s: float | None) -> Iterator[None]:
@@ -230,6 +226,8 @@ class ModelWorker:
             while True:
                 with self._dying():
                     message = child.pipe.recv() if child.pipe.poll(_POLL_S) else None
+                if self._closed:
+                    raise AffordanceError(Code.NOT_ACTIVE, f'model {self.spec.name!r} was closed')
                 if message is None:
                     check_stop(stop)
                     if time.monotonic() > deadline:
@@ -245,7 +243,9 @@ class ModelWorker:
                 else:
                     return message[1]
         except BaseException as error:
-            if self._child is not None and not _from_child(error, locals().get('message')):
+            if self._closed:
+                self._end_child()
+            elif self._child is not None and not _from_child(error, locals().get('message')):
                 self._silence(child)
             raise
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from affordance_ros.cli.domains import claim_domain
 from affordance_ros.geometry.depth import NOISE_PRESETS
 
 ROOT = Path(__file__).parents[2]
@@ -115,7 +116,7 @@ def test_launch_starts_and_ends_the_suite(prefix: Path, tmp_path: Path, file: st
     log = tmp_path / 'log'
     environment = {
         **os.environ,
-        'ROS_DOMAIN_ID': str(1 + os.getpid() % 100),
+        'ROS_DOMAIN_ID': str(claim_domain()),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
     }
     environment['AMENT_PREFIX_PATH'] = f'{prefix}:{os.environ.get("AMENT_PREFIX_PATH", sys.prefix)}'

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.models import worker as worker_module
 from affordance_ros.models.base import Progress
 from affordance_ros.models.frame_transport import memory_file, read_frames, write_frames
 from affordance_ros.models.worker import ModelWorker, WorkerSpec
@@ -203,6 +204,36 @@ def test_close_during_a_request_takes_under_three_seconds():
     with pytest.raises(AffordanceError) as closed:
         worker.predict(FRAME, QUERY)
     assert closed.value.code == Code.NOT_ACTIVE
+
+
+@pytest.mark.parametrize('delay_s', [0.0, 0.1, 0.4])
+def test_close_while_the_child_is_being_started(monkeypatch, delay_s):
+    launch, children = worker_module._launch, []
+
+    def slow_launch(spec):
+        children.append(launch(spec))
+        time.sleep(0.4)  # a busy machine: the child runs, but we do not know it yet
+        return children[-1]
+
+    monkeypatch.setattr(worker_module, '_launch', slow_launch)
+    worker, caught = ModelWorker(WorkerSpec('fake')), []
+
+    def start():
+        try:
+            worker.start(60)
+        except AffordanceError as error:
+            caught.append(error.code)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    time.sleep(0.05 + delay_s)
+    begin = time.monotonic()
+    worker.close()
+    thread.join(10)
+    assert time.monotonic() - begin < 3
+    assert caught in ([], [Code.NOT_ACTIVE])  # empty: it was ready just before
+    assert wait_gone(children[0].process.pid, 3)
+    assert worker.pid is None
 
 
 def test_the_child_leaves_when_the_parent_is_killed():

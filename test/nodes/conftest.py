@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from affordance_ros.cli.domains import claim_domain
+
 sys.path.insert(0, str(Path(__file__).parent))  # for node_processes, ros_client, synthetic_camera
 
 PROFILE = Path(__file__).parents[2] / 'affordance_ros' / 'nodes' / 'fastdds_images.xml'
@@ -26,7 +28,7 @@ def ros_domain(tmp_path_factory) -> Iterator[int]:
     """A domain that no other test run on this machine uses, and no network."""
     pytest.importorskip('rclpy')
     pytest.importorskip('affordance_ros.msg', reason='the interfaces are not built: make setup')
-    domain = 1 + os.getpid() % 50  # demos take 51 to 101
+    domain = claim_domain()
     values = {
         'ROS_DOMAIN_ID': str(domain),
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
