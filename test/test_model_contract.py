@@ -14,6 +14,7 @@ from affordance_ros.results import Frame, Prediction, Query
 
 PARITY = Path(__file__).parent / 'data' / 'parity'
 _ROBOPOINT = PARITY / 'robopoint' / 'checkpoint'
+_HANDSONVLM = PARITY / 'handsonvlm' / 'checkpoint'
 LOADED = {
     'fake': {},
     'robopoint': {
@@ -21,9 +22,26 @@ LOADED = {
         'clip': str(_ROBOPOINT / 'clip-vit-tiny-patch14'),
         'max_new_tokens': 96,
     },
+    'handsonvlm': {
+        'checkpoint': str(_HANDSONVLM / 'handsonvlm-tiny'),
+        'clip': str(_HANDSONVLM / 'clip-tiny'),
+        'decode': 'constrained',  # random weights may well answer without a hand
+    },
 }
 QUESTION = 'Find a few spots within the vacant area to the right of the red mug.'
 NAMES = [entry.name for entry in list_models()]
+
+
+def numbers(prediction):
+    """Return every array of an answer."""
+    found = {}
+    for name, field in (('heatmap', 'values'), ('keypoints', 'points'), ('boxes', 'boxes'), ('masks', 'masks')):
+        if getattr(prediction, name) is not None:
+            found[name] = np.asarray(getattr(getattr(prediction, name), field))
+    for name in ('traces', 'hands'):
+        if getattr(prediction, name) is not None:
+            found[name] = np.concatenate([np.zeros((0, 2)), *(each.points for each in getattr(prediction, name))])
+    return found
 
 
 @pytest.fixture(scope='module', params=NAMES)
@@ -56,21 +74,28 @@ def test_gives_the_declared_outputs_inside_the_image(model, frame):
     assert prediction.model == model.describe().name
     for name in model.outputs:
         assert getattr(prediction, name) not in (None, '')
-    points = prediction.keypoints.points
-    assert len(points)
-    assert (points >= 0).all()
-    assert (points <= (frame.width - 1, frame.height - 1)).all()
+    found = numbers(prediction)
+    assert any(array.size for array in found.values())
+    for name in {'keypoints', 'boxes', 'traces'} & set(found):  # a hand may come from outside the image
+        points = found[name].reshape(-1, 2)
+        assert (points >= 0).all()
+        assert (points <= (frame.width - 1, frame.height - 1)).all()
+    for name in {'heatmap', 'masks'} & set(found):
+        assert found[name].shape[-2:] == (frame.height, frame.width)
+    assert all(np.isfinite(array).all() for array in found.values())
     assert prediction.seconds['total'] >= 0
 
 
 def test_answers_are_deterministic(model, frame):
     first, second = (model.predict(frame, Query(QUESTION)) for _ in range(2))
     assert first.text == second.text
-    assert np.array_equal(first.keypoints.points, second.keypoints.points)
+    assert numbers(first).keys() == numbers(second).keys()
+    for name, array in numbers(first).items():
+        assert np.array_equal(array, numbers(second)[name])
 
 
 def test_takes_a_clip_and_refuses_an_empty_one(model, frame):
-    assert len(model.predict([frame, frame], Query(QUESTION)).keypoints)
+    assert any(array.size for array in numbers(model.predict([frame, frame], Query(QUESTION))).values())
     with pytest.raises(AffordanceError) as caught:
         model.predict([], Query(QUESTION))
     assert caught.value.code == Code.NO_IMAGE

@@ -11,19 +11,24 @@ from typing import Any, cast
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.base import AffordanceModel
+from affordance_ros.models.refine import RefineOptions, refined
 
 POCKET_FOLDER = Path(__file__).resolve().parent / 'pocket'
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One line of the list: `target` is 'module:Class', `outputs` the fields of an answer that it fills."""
+    """One line of the list: `target` is 'module:Class', `outputs` the fields of an answer that it fills.
+
+    clip: whether the model looks at the last seconds of a camera and not only at the newest image.
+    """
 
     name: str
     target: str
     summary: str
     outputs: frozenset[str]
     get_checkpoint: str
+    clip: bool = False
 
     @property
     def pocket(self) -> Path | None:
@@ -39,6 +44,14 @@ _ENTRIES = (
         summary='keypoints for an instruction: where to grasp, place or go (RoboPoint, 7B and 13B)',
         outputs=frozenset({'keypoints', 'boxes', 'text'}),
         get_checkpoint='Hugging Face: wentao-yuan/robopoint-v1-vicuna-v1.5-13b and more (docs/models/robopoint.md)',
+    ),
+    ModelEntry(
+        name='handsonvlm',
+        target='affordance_ros.models.handsonvlm:HandsOnVLM',
+        summary='paths of the right and left hand in the next second, from a clip (HandsOnVLM, 7B and 13B)',
+        outputs=frozenset({'hands', 'text'}),
+        get_checkpoint='Hugging Face: Kami-code/handsonvlm-7b or handsonvlm-13b (docs/models/handsonvlm.md)',
+        clip=True,
     ),
     ModelEntry(
         name='fake',
@@ -66,7 +79,8 @@ def load_model(
         checkpoint: folder of the checkpoint, or 'pocket' for the small one in this package.
         device: 'cpu', 'cuda', 'cuda:1', ...
         dtype: 'float32', 'float16' or 'bfloat16'.
-        options: further fields of the model's configuration, such as `clip=` and `base=` of robopoint.
+        options: further fields of the model's configuration, such as `clip=` and `base=` of robopoint, and those of
+            `RefineOptions`: refine='sam2' with sam2= gives every answer masks.
 
     Raises:
         AffordanceError: with the code UNKNOWN_MODEL, BAD_INPUT, MISSING_WEIGHTS or BAD_CHECKPOINT.
@@ -75,11 +89,15 @@ def load_model(
     module_name, class_name = entry.target.split(':')
     model_class = getattr(importlib.import_module(module_name), class_name)
     known = [field.name for field in dataclasses.fields(model_class.Config)]
+    of_refine = [field.name for field in dataclasses.fields(RefineOptions)] if options.get('refine') else ['refine']
     for option in options:
-        if option not in known:
+        if option not in (*known, *of_refine):
             raise AffordanceError(Code.BAD_INPUT, f'{name} has no option {option!r}{_suggest(option, known)}')
-    config = model_class.Config(checkpoint=_checkpoint_path(entry, checkpoint), device=device, dtype=dtype, **options)
-    return cast(AffordanceModel, model_class(config))
+    refine = RefineOptions(**{option: value for option, value in options.items() if option in of_refine})
+    refine.check(name, entry.outputs)
+    own = {option: value for option, value in options.items() if option in known}
+    config = model_class.Config(checkpoint=_checkpoint_path(entry, checkpoint), device=device, dtype=dtype, **own)
+    return refined(cast(AffordanceModel, model_class(config)), refine, device)
 
 
 def _entry(name: str) -> ModelEntry:
