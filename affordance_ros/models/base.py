@@ -9,7 +9,7 @@ from typing import Protocol
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.results import Frame, Prediction, Query
 
-STAGES = ('preprocess', 'encode', 'generate', 'parse')
+STAGES = ('preprocess', 'encode', 'generate', 'parse', 'refine')
 QUANTIZATIONS = ('int8', 'int4')
 ATTENTIONS = ('sdpa', 'eager', 'flash_attention_2')
 

@@ -18,17 +18,16 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from affordance_ros.models.base import StopFlag, check_stop
+from affordance_ros.models.base import StopFlag
 from affordance_ros.models.parts.device import torch_device, torch_errors
 from affordance_ros.models.parts.sam2_loading import load_sam2_network
-from affordance_ros.models.parts.segmenting import EmbeddingCache, MaskLogits, MaskPrompts, Rgb, best_candidate
+from affordance_ros.models.parts.segmenting import EmbeddingCache, MaskLogits, MaskPrompts, Rgb, segment_all
 from affordance_ros.models.parts.text_options import check_known
 from affordance_ros.results import Masks
 
 PRECISIONS = ('precise', 'official')
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
-_TOGETHER = 8  # prompts per pass of the mask decoder: bounds the memory, changes nothing
 
 
 class Sam2:
@@ -86,25 +85,8 @@ class Sam2:
 
     def segment(self, rgb: Rgb, prompts: MaskPrompts, stop: StopFlag | None = None) -> Masks:
         """Return the best mask of every prompt, in their order, with the IoU that the network expects as score."""
-        height, width = rgb.shape[:2]
-        masks = np.zeros((len(prompts), height, width), np.bool_)
-        scores = np.zeros(len(prompts))
-        if not len(prompts):
-            return Masks(masks)
         with torch_errors('sam2', device=str(self._device)):
-            check_stop(stop)
-            self.embed(rgb)
-            for start in range(0, len(prompts), _TOGETHER):
-                check_stop(stop)
-                some = slice(start, start + _TOGETHER)
-                found = self.logits(rgb, prompts.part(some.start, some.stop))
-                best = best_candidate(found.scores.cpu().numpy())
-                rows = torch.arange(len(best), device=self._device)
-                chosen = found.low_res[rows, torch.from_numpy(best).to(self._device)][:, None]
-                full = interpolate(chosen, (height, width), mode='bilinear', align_corners=False)[:, 0] > 0
-                masks[some] = full.cpu().numpy()
-                scores[some] = found.scores.cpu().numpy()[np.arange(len(best)), best]
-        return Masks(masks, scores)
+            return segment_all(rgb, prompts, self.logits, lambda low: _upscale(low, rgb.shape[:2]), stop)
 
     def _to_input(self, pixels: Any, rgb: Rgb) -> torch.Tensor:
         """Return float32 coordinates in the square input; the network itself adds the half pixel."""
@@ -115,3 +97,7 @@ class Sam2:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self._device.type, torch.bfloat16) if self._official else nullcontext()
+
+
+def _upscale(low: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    return interpolate(low, size, mode='bilinear', align_corners=False)

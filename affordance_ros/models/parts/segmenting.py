@@ -16,10 +16,11 @@ import numpy.typing as npt
 import torch
 
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.models.base import StopFlag
+from affordance_ros.models.base import StopFlag, check_stop
 from affordance_ros.results import Masks
 
 Rgb = npt.NDArray[np.uint8]
+_TOGETHER = 8  # prompts per pass of the mask decoder: bounds the memory, changes nothing
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,28 @@ def best_candidate(scores: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
 def union(masks: Masks, height: int, width: int) -> npt.NDArray[np.bool_]:
     """Return bool (H, W): what any mask covers; all False when there is none."""
     return np.asarray(masks.masks.any(axis=0)) if len(masks) else np.zeros((height, width), np.bool_)
+
+
+def segment_all(
+    rgb: Rgb,
+    prompts: MaskPrompts,
+    logits: Callable[[Rgb, MaskPrompts], MaskLogits],
+    upscale: Callable[[torch.Tensor], torch.Tensor],
+    stop: StopFlag | None = None,
+) -> Masks:
+    """Return the best mask of every prompt. upscale: logits (n, 1, h, w) to (n, 1, H, W)."""
+    masks = np.zeros((len(prompts), *rgb.shape[:2]), np.bool_)
+    scores = np.zeros(len(prompts))
+    for start in range(0, len(prompts), _TOGETHER):
+        check_stop(stop)
+        some = slice(start, start + _TOGETHER)
+        found = logits(rgb, prompts.part(some.start, some.stop))
+        best = best_candidate(found.scores.cpu().numpy())
+        rows = torch.arange(len(best), device=found.low_res.device)
+        chosen = found.low_res[rows, torch.from_numpy(best).to(found.low_res.device)][:, None]
+        masks[some] = (upscale(chosen)[:, 0] > 0).cpu().numpy()
+        scores[some] = found.scores.cpu().numpy()[np.arange(len(best)), best]
+    return Masks(masks, scores)
 
 
 class EmbeddingCache:
