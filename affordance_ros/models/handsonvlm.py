@@ -145,7 +145,7 @@ class HandsOnVLM:
     def _forced(self, query: Query) -> list[int] | None:
         if self._config.decode == 'free' or query.task == 'text':
             return None
-        answer = forced_answer(narration_of(query))
+        answer = self._config.answer or forced_answer(narration_of(query))
         return [*self.tokenizer.encode(answer), self.tokenizer.eos_id]
 
     def _samples(self, query: Query) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaForCausalLM
 
@@ -122,10 +123,14 @@ class HandsNetwork:
         )
         _fill_unused(self.vision, source.device)
 
+    def pixels(self, rgb: RGB) -> npt.NDArray[np.float32]:
+        """Return the float32 (3, h, w) that the tower sees for an image (H, W, 3)."""
+        return self.preprocessor(rgb, self.config.get('image_aspect_ratio'))
+
     @torch.inference_mode()
     def clip_features(self, rgbs: Sequence[RGB]) -> torch.Tensor:
         """Return (frames, patches, hidden of CLIP): the chosen layer of the tower without its class token."""
-        pixels = np.stack([self.preprocessor(rgb, self.config.get('image_aspect_ratio')) for rgb in rgbs])
+        pixels = np.stack([self.pixels(rgb) for rgb in rgbs])
         batch = torch.from_numpy(pixels).to(self.device, self.dtype)
         states = self.vision(pixel_values=batch, output_hidden_states=True).hidden_states
         features: torch.Tensor = states[self.config.get('mm_vision_select_layer', -2)][:, 1:]

@@ -5,7 +5,7 @@
 from dataclasses import dataclass
 
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.models.handsonvlm_prompts import LLAVA_V0, TEMPLATE_NAMES
+from affordance_ros.models.handsonvlm_prompts import HAND_TOKEN, LLAVA_V0, TEMPLATE_NAMES
 from affordance_ros.models.handsonvlm_video import ANCHORS, FRAMINGS
 from affordance_ros.models.parts.decoding import DecodeSettings
 from affordance_ros.models.parts.text_options import TextOptions, check_known
@@ -56,7 +56,8 @@ class HandsOnVLMConfig(TextOptions):
     official programs), vicuna_v1 (as the training), llava_v1 or llava_llama_2. framing: 'aspect' cuts the image to the
     shape of the training frames, 'direct' does not; anchor says which part stays of an image that is too high.
     z_scale: of the random latent, 0 gives the most likely path. samples: paths that are drawn; more than one gives
-    their mean and spread. decode='constrained' forces the trained answer and decodes only its hands.
+    their mean and spread. decode='constrained' forces an answer and decodes only its hands: `answer`, or the one that
+    was trained for the question.
     """
 
     clip: str | None = None
@@ -65,6 +66,7 @@ class HandsOnVLMConfig(TextOptions):
     anchor: str = 'center'
     z_scale: float | None = None
     samples: int = 1
+    answer: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -74,6 +76,8 @@ class HandsOnVLMConfig(TextOptions):
         check_known('anchor', self.anchor, ANCHORS)
         if not 1 <= self.samples <= MOST_SAMPLES:
             raise AffordanceError(Code.BAD_INPUT, f'samples must be from 1 to {MOST_SAMPLES}, got {self.samples}')
+        if self.answer is not None and HAND_TOKEN not in self.answer:
+            raise AffordanceError(Code.BAD_INPUT, f'answer must hold {HAND_TOKEN} once for every step of the path')
         if self.z_scale is not None and self.z_scale < 0:
             raise AffordanceError(Code.BAD_INPUT, f'z_scale must be at least 0, got {self.z_scale}')
 
