@@ -70,12 +70,15 @@ def lift(frame: Frame, prediction: Prediction, settings: LiftSettings) -> list[C
 
 
 def spots_of(prediction: Prediction) -> list[Spot]:
-    """Return the places a prediction names: keypoints, else masks, heatmap, boxes, or the ends of traces."""
+    """Return the places a prediction names: keypoints, else masks, heatmap, boxes, or the ends of traces.
+
+    A keypoint with a mask of its own (the one at the same index, see `models.refine`) is lifted within that mask.
+    """
     if prediction.keypoints is not None and len(prediction.keypoints):
         k = prediction.keypoints
         return [
-            Spot((float(p[0]), float(p[1])), float(s), name)
-            for p, s, name in zip(k.points, np.asarray(k.scores), k.labels, strict=True)
+            Spot((float(p[0]), float(p[1])), float(s), name, region=_own_mask(prediction, index))
+            for index, (p, s, name) in enumerate(zip(k.points, np.asarray(k.scores), k.labels, strict=True))
         ]
     if prediction.masks is not None and len(prediction.masks):
         m = prediction.masks
@@ -100,6 +103,17 @@ def spots_of(prediction: Prediction) -> list[Spot]:
         if len(trace.points)
         for index, name in ((0, 'start'), (-1, 'end'))
     ]
+
+
+def _own_mask(prediction: Prediction, index: int) -> npt.NDArray[np.bool_] | None:
+    """Return the mask of a keypoint, or None when there is none or it leaves the keypoint out."""
+    masks, points = prediction.masks, prediction.keypoints
+    if masks is None or points is None or len(masks) < len(points):
+        return None
+    u, v = (round(float(value)) for value in points.points[index])
+    mask = masks.masks[index]
+    inside = 0 <= v < mask.shape[0] and 0 <= u < mask.shape[1] and bool(mask[v, u])
+    return mask if inside else None
 
 
 def _region_spot(mask: npt.NDArray[np.bool_], method: str, score: float, label: str) -> Spot:
