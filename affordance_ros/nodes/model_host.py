@@ -108,7 +108,8 @@ class ModelHost:
             return msg.ModelInfo()
         spec = self.worker.spec
         known = {entry.name: entry for entry in list_models()}[spec.name]
-        info = msg.ModelInfo(name=spec.name, description=known.summary, outputs=sorted(known.outputs))
+        outputs = known.outputs | ({'masks'} if spec.options.get('refine') else frozenset())
+        info = msg.ModelInfo(name=spec.name, description=known.summary, outputs=sorted(outputs))
         info.checkpoint, info.device, info.dtype = str(spec.checkpoint or ''), spec.device, spec.dtype
         info.loaded, info.obtain = True, known.get_checkpoint
         return info
@@ -145,12 +146,18 @@ class ModelHost:
 def _spec(choice: ModelChoice, settings: AffordanceParameters) -> WorkerSpec:
     s = settings
     try:
-        options = {**json.loads(s.model_options), 'threads': s.model_threads}
+        options = {**_refinement(s), **json.loads(s.model_options), 'threads': s.model_threads}
     except (ValueError, TypeError) as error:
         raise AffordanceError(Code.BAD_INPUT, f'model.options is no JSON object: {error}') from error
     checkpoint = _checkpoint(choice.checkpoint, s)
     device, dtype = choice.device or s.model_device, choice.dtype or s.model_dtype
     return WorkerSpec(choice.name or s.model_name, checkpoint, device, dtype, options, s.model_python)
+
+
+def _refinement(settings: AffordanceParameters) -> dict[str, str]:
+    kind = settings.model_refine
+    path = {'sam2': settings.model_sam2, 'sam': settings.model_sam}.get(kind, '')
+    return ({'refine': kind} if kind else {}) | ({kind: path} if path else {})
 
 
 def _checkpoint(asked: str, settings: AffordanceParameters) -> str | None:

@@ -22,6 +22,7 @@ from affordance_ros.models.parts.sam import Sam, SamGeometry
 from affordance_ros.models.parts.sam1 import Sam1
 from affordance_ros.models.parts.segmenting import MaskPrompts
 from affordance_ros.models.refine import Refined
+from affordance_ros.models.worker import ModelWorker, WorkerSpec
 from affordance_ros.pipeline import PipelineSettings, run
 from affordance_ros.results import Boxes, Frame, Heatmap, Intrinsics, Keypoints, Masks, Prediction, Query
 
@@ -158,6 +159,17 @@ def test_robopoint_and_sam2_answer_one_request(sam2_folder):
     assert len(prediction.masks) == len(prediction.keypoints) + len(prediction.boxes) > 0
     assert prediction.masks.masks.shape[1:] == (240, 320)
     assert model.describe().settings['refine'] == 'sam2'
+
+
+def test_masks_come_back_from_the_model_process(sam2_folder):
+    options = {'refine': 'sam2', 'sam2': sam2_folder}
+    stages = []
+    with ModelWorker(WorkerSpec('robopoint', 'pocket', options=options)) as worker:
+        frame = Frame(np.full((240, 320, 3), 90, np.uint8))
+        question = Query('Find a few spots within the vacant area on the table.')
+        prediction = worker.predict(frame, question, progress=lambda step: stages.append(step.stage))
+    assert len(prediction.masks) == len(prediction.keypoints) + len(prediction.boxes) > 0
+    assert stages[-1] == 'refine'
 
 
 def test_boxes_with_their_points_are_one_prompt_each(frame):
