@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.base import AffordanceModel
+from affordance_ros.models.parts.release_layouts import looks_like
 from affordance_ros.models.refine import RefineOptions, refined
 
 POCKET_FOLDER = Path(__file__).resolve().parent / 'pocket'
@@ -97,7 +98,23 @@ def load_model(
     refine.check(name, entry.outputs)
     own = {option: value for option, value in options.items() if option in known}
     config = model_class.Config(checkpoint=_checkpoint_path(entry, checkpoint), device=device, dtype=dtype, **own)
-    return refined(cast(AffordanceModel, model_class(config)), refine, device)
+    try:
+        model = cast(AffordanceModel, model_class(config))
+    except AffordanceError as error:
+        raise _with_layout(error, name, config.checkpoint) from error
+    return refined(model, refine, device)
+
+
+def _with_layout(error: AffordanceError, name: str, checkpoint: str | None) -> AffordanceError:
+    """Say what the checkpoint looks like when it is one of another model."""
+    if error.code not in (Code.BAD_CHECKPOINT, Code.MISSING_WEIGHTS) or not checkpoint:
+        return error
+    seen = looks_like(Path(checkpoint))
+    return (
+        error
+        if not seen or name in seen.rpartition(' looks like ')[2]
+        else AffordanceError(error.code, str(error) + seen)
+    )
 
 
 def _entry(name: str) -> ModelEntry:

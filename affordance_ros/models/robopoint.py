@@ -27,10 +27,11 @@ from affordance_ros.models.base import (
 )
 from affordance_ros.models.parts.conversation import TEMPLATES
 from affordance_ros.models.parts.decoding import DecodeSettings, Prompt, PromptCache, Session, Watch, Written, write
-from affordance_ros.models.parts.device import count_memory, torch_device, torch_dtype, torch_errors
+from affordance_ros.models.parts.device import count_memory, torch_dtype, torch_errors
 from affordance_ros.models.parts.framing import FRAMINGS, Framed, frame_image
 from affordance_ros.models.parts.llava import LlavaNetwork
 from affordance_ros.models.parts.llava_loading import LlavaSource
+from affordance_ros.models.parts.placement import AUTO, main_device
 from affordance_ros.models.parts.point_answers import PointAnswer, keep_inside, parse_points
 from affordance_ros.models.parts.text_options import TextOptions, check_known
 from affordance_ros.models.parts.tokenizer import IMAGE_TOKEN, LlamaTokenizer
@@ -231,5 +232,12 @@ def _source(config: RoboPointConfig) -> LlavaSource:
         raise AffordanceError(Code.MISSING_WEIGHTS, f'{folder} is no checkpoint folder: it has no config.json')
     clip = Path(config.clip) if config.clip else None
     return LlavaSource(
-        folder, clip, Path(config.base) if config.base else None, torch_device(config.device), torch_dtype(config.dtype)
+        folder,
+        clip,
+        Path(config.base) if config.base else None,
+        main_device(config.device),
+        torch_dtype(config.dtype),
+        spread=config.device == AUTO,
+        quantization=config.quantization,
+        attention=config.attention,
     ).with_base()

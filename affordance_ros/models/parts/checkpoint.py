@@ -12,6 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.models.parts.file_pages import forget_pages
+from affordance_ros.models.parts.quantization import QuantizedLinear
 
 _INDEX_FILES = ('model.safetensors.index.json', 'pytorch_model.bin.index.json')
 _SINGLE_FILES = ('model.safetensors', 'pytorch_model.bin')
@@ -57,15 +59,23 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def read_tensors(files: Iterable[Path]) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield (key, tensor) of every file; only one tensor (safetensors) or one shard (.bin) is in memory at a time."""
+    """Yield (key, tensor) of every file.
+
+    Files are mapped, and the pages of a tensor are handed back when the next one is asked for: what is read is in
+    memory once, as the caller's copy. An old .bin that is no zip archive is read whole.
+    """
     for path in files:
         try:
             if path.suffix == '.safetensors':
                 with safe_open(str(path), framework='pt') as shard:
                     for key in shard.keys():  # noqa: SIM118  (not a dict)
-                        yield key, shard.get_tensor(key)
+                        tensor = shard.get_tensor(key)
+                        yield key, tensor
+                        forget_pages(tensor, path)
             else:
-                yield from _load_bin(path)
+                for key, tensor in _load_bin(path):
+                    yield key, tensor
+                    forget_pages(tensor, path)
         except pickle.UnpicklingError as error:
             raise AffordanceError(Code.BAD_CHECKPOINT, f'{path} holds more than tensors and is not trusted') from error
         except (SafetensorError, RuntimeError, ValueError, EOFError, OSError) as error:
@@ -85,12 +95,21 @@ def _can_mmap(path: Path) -> bool:
 
 
 class StrictLoader:
-    """Fills the parameters of a module built on the meta device; `finish` names every key that did not match."""
+    """Fills the parameters of a module built on the meta device; `finish` names every key that did not match.
 
-    def __init__(self, module: torch.nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    where: the device of all parameters, or a function from the name of a parameter to its device.
+    """
+
+    def __init__(
+        self, module: torch.nn.Module, where: torch.device | Callable[[str], torch.device], dtype: torch.dtype
+    ) -> None:
         self._module = module
-        self._device, self._dtype = device, dtype
+        self._where: Callable[[str], torch.device] = (lambda _: where) if isinstance(where, torch.device) else where
+        self._dtype = dtype
         self._wanted = {name: parameter.shape for name, parameter in module.named_parameters(remove_duplicate=False)}
+        for name, part in module.named_modules():
+            if isinstance(part, QuantizedLinear):
+                self._wanted[f'{name}.weight'] = torch.Size((part.out_features, part.in_features))
         self._seen: set[str] = set()
         self._unexpected: list[str] = []
         self._misshaped: list[str] = []
@@ -107,11 +126,17 @@ class StrictLoader:
             self._misshaped.append(f'{key} is {tuple(tensor.shape)}, not {tuple(self._wanted[name])}')
             self._seen.add(name)
         else:
-            owner_name, _, leaf = name.rpartition('.')
-            owner = self._module.get_submodule(owner_name)
-            value = tensor.to(device=self._device, dtype=self._dtype, copy=True)
-            setattr(owner, leaf, torch.nn.Parameter(value, requires_grad=False))
+            self._store(name, tensor)
             self._seen.add(name)
+
+    def _store(self, name: str, tensor: torch.Tensor) -> None:
+        owner_name, _, leaf = name.rpartition('.')
+        owner, device = self._module.get_submodule(owner_name), self._where(name)
+        if isinstance(owner, QuantizedLinear) and leaf == 'weight':
+            owner.fill(tensor, device)
+        else:
+            value = tensor.to(device=device, dtype=self._dtype, copy=True)
+            setattr(owner, leaf, torch.nn.Parameter(value, requires_grad=False))
 
     def finish(self, source: str, *, may_miss: Callable[[str], bool] = lambda _: False) -> None:
         """Raise BAD_CHECKPOINT naming missing, unexpected and mis-shaped keys of `source`."""

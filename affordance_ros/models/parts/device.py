@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
+from transformers.utils.import_utils import is_flash_attn_2_available
 
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.models.parts.quantization import QuantizedLinear
 
 DTYPES = {'float32': torch.float32, 'float16': torch.float16, 'bfloat16': torch.bfloat16}
 
@@ -34,11 +36,14 @@ def torch_device(name: str) -> torch.device:
 
 
 def count_memory(parts: Iterable[torch.nn.Module]) -> tuple[int, int]:
-    """Return (number of parameters, bytes of parameters and buffers)."""
-    tensors = [tensor for part in parts for tensor in part.parameters()]
-    buffers = [tensor for part in parts for tensor in part.buffers()]
-    memory = sum(tensor.numel() * tensor.element_size() for tensor in (*tensors, *buffers))
-    return sum(tensor.numel() for tensor in tensors), memory
+    """Return (number of parameters, bytes of parameters and buffers); quantized weights count in full."""
+    modules = list(parts)
+    parameters = [tensor for part in modules for tensor in part.parameters()]
+    buffers = [tensor for part in modules for tensor in part.buffers()]
+    rounded = [part for module in modules for part in module.modules() if isinstance(part, QuantizedLinear)]
+    count = sum(tensor.numel() for tensor in parameters)
+    count += sum(part.in_features * part.out_features for part in rounded)
+    return count, sum(tensor.numel() * tensor.element_size() for tensor in (*parameters, *buffers))
 
 
 @contextmanager
@@ -52,3 +57,12 @@ def torch_errors(what: str, *, device: str) -> Iterator[None]:
             raise
         message = f'{what}: not enough memory on {device}; use dtype float16, a smaller model or another device'
         raise AffordanceError(Code.OOM, message) from error
+
+
+def check_attention(name: str) -> str:
+    """Return the name of an attention kernel of transformers that this machine has. Raises BAD_INPUT."""
+    if name == 'flash_attention_2' and not (torch.cuda.is_available() and is_flash_attn_2_available()):
+        raise AffordanceError(
+            Code.BAD_INPUT, "attention 'flash_attention_2' needs a CUDA GPU and the package flash-attn; use 'sdpa'"
+        )
+    return name

@@ -16,7 +16,10 @@ from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.parts.checkpoint import StrictLoader, has_weights, read_json, read_tensors, weight_files
 from affordance_ros.models.parts.clip_image import ClipPreprocessor
+from affordance_ros.models.parts.device import check_attention
 from affordance_ros.models.parts.lora import merge_lora
+from affordance_ros.models.parts.placement import Placement, place
+from affordance_ros.models.parts.quantization import quantize_linears
 
 _LOG = logging.getLogger(__name__)
 _TOWER = 'model.vision_tower.vision_tower.'
@@ -34,13 +37,19 @@ _LLAMA_FIELDS = (
 
 @dataclass(frozen=True)
 class LlavaSource:
-    """Where the parts come from. clip: folder of a CLIP release. base: folder of the LLM under a LoRA."""
+    """Where the parts come from. clip: folder of a CLIP release. base: folder of the LLM under a LoRA.
+
+    spread: put the LLM on all GPUs, `device` being the first. quantization, attention: of the LLM, as in `LoadOptions`.
+    """
 
     checkpoint: Path
     clip: Path | None = None
     base: Path | None = None
     device: torch.device = torch.device('cpu')
     dtype: torch.dtype = torch.float32
+    spread: bool = False
+    quantization: str | None = None
+    attention: str = 'sdpa'
 
     @property
     def is_lora(self) -> bool:
@@ -68,11 +77,15 @@ def build_parts(source: LlavaSource, config: Mapping[str, Any]) -> tuple[Any, to
     _check_config(config, source.checkpoint)
     llm_config = config if source.base is None else read_json(source.base / 'config.json')
     vision_config, preprocessor = read_clip_configs(find_clip(source, config))
+    text_config = _llama_config({**llm_config, **_llama_only(config)})
+    text_config._attn_implementation = check_attention(source.attention)  # noqa: SLF001 - there is no public way
     with torch.device('meta'):
-        llm = LlamaForCausalLM(_llama_config({**llm_config, **_llama_only(config)}))
+        llm = LlamaForCausalLM(text_config)
         vision = CLIPVisionModel(vision_config)
         projector = build_projector(config, vision_config.hidden_size, llm.config.hidden_size)
     _restore_buffers(llm, vision, source.device)
+    if not source.is_lora:
+        quantize_linears(llm, source.quantization)
     return vision, projector, llm, preprocessor
 
 
@@ -156,10 +169,11 @@ def load_weights(parts: tuple[Any, torch.nn.Module, Any], source: LlavaSource) -
     vision, projector, llm = parts
     clip_folder = find_clip(source, read_json(source.checkpoint / 'config.json'))
     separate = clip_folder is not None and has_weights(clip_folder)
+    placement = place(llm, source.device, source.dtype) if source.spread else Placement(source.device)
     loaders = {
-        'llm': StrictLoader(llm, source.device, source.dtype),
-        'projector': StrictLoader(projector, source.device, source.dtype),
-        'vision': StrictLoader(vision, source.device, torch.float32),
+        'llm': StrictLoader(llm, placement.device_of, source.dtype),
+        'projector': StrictLoader(projector, placement.main, source.dtype),
+        'vision': StrictLoader(vision, placement.main, torch.float32),
     }
     files = weight_files(source.base or source.checkpoint)
     copy_of_tower = _route(read_tensors(files), loaders, use_tower=not separate)
@@ -180,11 +194,13 @@ def load_weights(parts: tuple[Any, torch.nn.Module, Any], source: LlavaSource) -
     loaders['projector'].finish(f'the projector (mm_projector) of {source.checkpoint}')
     clip_source = str(clip_folder) if separate else f'the copy in {source.checkpoint}'
     loaders['vision'].finish(f'the CLIP tower from {clip_source}', may_miss=lambda name: 'post_layernorm' in name)
-    _fill_unused(vision, source.device)
+    _fill_unused(vision, placement.main)
     if tied:
         llm.lm_head.weight = llm.model.embed_tokens.weight
     if source.is_lora:
         merge_lora(llm, source.checkpoint)
+        quantize_linears(llm, source.quantization)
+    placement.connect(llm)
     _LOG.info('CLIP weights from %s', clip_source)
     return clip_source
 
