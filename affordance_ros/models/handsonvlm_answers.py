@@ -16,6 +16,7 @@ from affordance_ros.models.handsonvlm_video import Crop
 from affordance_ros.results import NAN, HandTrajectory
 
 STEP_S = 0.25
+FARTHEST = 100  # in images; the training had no position beyond 1.5
 SIDES = {'right': RIGHT, 'left': LEFT}
 NOT_JUDGED = 'whether this hand is in the image was not judged: the model gives a path for both hands always'
 IMAGE_ONLY = 'a path in the image: depth, orientation and contact are not predicted'
@@ -53,7 +54,7 @@ def read_hands(
         notes: further caveats for every path.
 
     Raises:
-        UnparsableAnswer: when a position is not finite.
+        UnparsableAnswer: when a position is no number or absurdly far away.
     """
     repairs: list[str] = []
     length = _common_length([sample.shape[1] for sample in samples], repairs)
@@ -65,11 +66,10 @@ def read_hands(
     kept = np.stack(
         [np.asarray(sample, np.float64)[:, -HAND_STEPS:] for sample in samples if sample.shape[1] == length]
     )
-    if not np.isfinite(kept).all():
-        raise UnparsableAnswer(str(kept.tolist()), 'the model gave hand positions that are not finite numbers')
+    if not (np.abs(kept) <= FARTHEST).all():
+        text = f'the model gave hand positions that are no numbers or more than {FARTHEST} images away'
+        raise UnparsableAnswer(str(kept.tolist()), f'{text}; is its dtype wide enough?')
     pixels = view.crop.to_pixels(kept)  # (samples, 2, n, uv)
-    if not np.isfinite(pixels).all():
-        raise UnparsableAnswer(str(kept.tolist()), 'the model gave hand positions beyond any image')
     hands = tuple(_path(pixels[:, SIDES[side]], side, view, notes) for side in sides)
     return HandsAnswer(hands, tuple(repairs))
 
