@@ -15,6 +15,7 @@ from affordance_ros.results import Frame, Prediction, Query
 PARITY = Path(__file__).parent / 'data' / 'parity'
 _ROBOPOINT = PARITY / 'robopoint' / 'checkpoint'
 _HANDSONVLM = PARITY / 'handsonvlm' / 'checkpoint'
+_GLOVER = PARITY / 'glover'
 LOADED = {
     'fake': {},
     'robopoint': {
@@ -26,6 +27,14 @@ LOADED = {
         'checkpoint': str(_HANDSONVLM / 'handsonvlm-tiny'),
         'clip': str(_HANDSONVLM / 'clip-tiny'),
         'decode': 'constrained',  # random weights may well answer without a hand
+    },
+    **{
+        name: {
+            'checkpoint': str(_GLOVER / name / 'checkpoint'),
+            'clip': str(_GLOVER / 'clip-vit-tiny-patch14'),
+            'decode': 'constrained',  # tiny weights may well answer without [SEG]
+        }
+        for name in ('glover', 'glover_plus')
     },
 }
 QUESTION = 'Find a few spots within the vacant area to the right of the red mug.'

@@ -55,6 +55,20 @@ _ENTRIES = (
         clip=True,
     ),
     ModelEntry(
+        name='glover',
+        target='affordance_ros.models.glover:Glover',
+        summary='heatmap of where to touch OBJECT to ACTION it (GLOVER, 7B)',
+        outputs=frozenset({'heatmap', 'keypoints', 'boxes', 'text'}),
+        get_checkpoint='output of merge_weights.py of TeleeMa/GLOVER (docs/models/glover.md)',
+    ),
+    ModelEntry(
+        name='glover_plus',
+        target='affordance_ros.models.glover:GloverPlus',
+        summary='heatmap of where to touch OBJECT to ACTION it, in two steps from object to part (GLOVER++, 7B)',
+        outputs=frozenset({'heatmap', 'keypoints', 'boxes', 'text'}),
+        get_checkpoint='Hugging Face: JiaaZ/GLOVER_plus (docs/models/glover.md)',
+    ),
+    ModelEntry(
         name='fake',
         target='affordance_ros.models.fake:Fake',
         summary="no weights: points at the image centre or at the pixel named by 'at U,V'; for tests and bring-up",

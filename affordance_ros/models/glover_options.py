@@ -1,0 +1,63 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What GLOVER is loaded with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.models.glover_prompts import PROFILES
+from affordance_ros.models.parts.device import torch_dtype
+from affordance_ros.models.parts.llava_loading import LlavaSource
+from affordance_ros.models.parts.placement import AUTO, main_device
+from affordance_ros.models.parts.text_options import TextOptions, check_known
+
+TASKS = ('', 'contact', 'heatmap', 'keypoints')
+
+
+@dataclass(frozen=True)
+class GloverConfig(TextOptions):
+    """Options of GLOVER beyond `TextOptions`; None: what the profile says.
+
+    clip: folder of openai/clip-vit-large-patch14. sam_dtype: number type of the SAM parts, None: `dtype`.
+    text_in_second_stage: whether the second decoder of GLOVER++ sees the text embedding. peak_ratio: a region reaches
+    down to this share of the highest value. max_points: most keypoints of an answer.
+    """
+
+    clip: str | None = None
+    sam_dtype: str | None = None
+    text_in_second_stage: bool | None = None
+    peak_ratio: float = 0.5
+    max_points: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_known('profile', self.profile, PROFILES)
+        for name, fits, rule in (
+            ('peak_ratio', 0 < self.peak_ratio <= 1, 'above 0 and at most 1'),
+            ('max_points', self.max_points >= 1, 'at least 1'),
+        ):
+            if not fits:
+                raise AffordanceError(Code.BAD_INPUT, f'{name} must be {rule}, got {getattr(self, name)}')
+
+
+def source_of(config: GloverConfig, name: str) -> LlavaSource:
+    """Return where the parts come from. Raises MISSING_WEIGHTS when there is no such folder."""
+    if config.checkpoint is None:
+        raise AffordanceError(
+            Code.MISSING_WEIGHTS,
+            f'{name} needs checkpoint=: the folder of a release or of merge_weights.py (docs/models/glover.md)',
+        )
+    folder = Path(config.checkpoint)
+    if not (folder / 'config.json').is_file():
+        raise AffordanceError(Code.MISSING_WEIGHTS, f'{folder} is no checkpoint folder: it has no config.json')
+    clip = Path(config.clip) if config.clip else None
+    return LlavaSource(
+        checkpoint=folder,
+        clip=clip,
+        device=main_device(config.device),
+        dtype=torch_dtype(config.dtype),
+        spread=config.device == AUTO,
+        quantization=config.quantization,
+        attention=config.attention,
+    )
