@@ -23,14 +23,23 @@ from affordance_ros.models.handsonvlm_heads import gaussian
 from affordance_ros.models.handsonvlm_network import HandsNetwork
 from affordance_ros.models.handsonvlm_official import official_template
 from affordance_ros.models.handsonvlm_options import PROFILES, TASKS, HandsOnVLMConfig
-from affordance_ros.models.handsonvlm_prompts import build_question, forced_answer, narration_of, render, with_image
-from affordance_ros.models.handsonvlm_tokenizer import IMAGE_ID, HandsTokenizer
+from affordance_ros.models.handsonvlm_prompts import (
+    HAND_TOKEN,
+    build_question,
+    forced_answer,
+    narration_of,
+    render,
+    with_image,
+)
 from affordance_ros.models.handsonvlm_video import RGB, FrameTokens, choose_crop, take_clip, visual_tokens
 from affordance_ros.models.handsonvlm_writing import ForcedAnswer, HandSession
+from affordance_ros.models.parts.added_tokens import AddedTokenTokenizer
 from affordance_ros.models.parts.decoding import PromptCache, Watch, Written, write
-from affordance_ros.models.parts.device import count_memory, torch_device, torch_dtype, torch_errors
+from affordance_ros.models.parts.device import count_memory, torch_dtype, torch_errors
 from affordance_ros.models.parts.llava_loading import LlavaSource
+from affordance_ros.models.parts.placement import AUTO, main_device
 from affordance_ros.models.parts.text_options import check_known
+from affordance_ros.models.parts.tokenizer import IMAGE_ID
 from affordance_ros.results import NAN, Frame, Prediction, Query
 
 __all__ = ['PROFILES', 'TASKS', 'HandsOnVLM', 'HandsOnVLMConfig']
@@ -60,8 +69,8 @@ class HandsOnVLM:
         source = _source(config)
         with torch_errors('loading handsonvlm', device=config.device):
             self.network = HandsNetwork(source)
-        self.tokenizer = HandsTokenizer.from_folder(source.checkpoint)
-        self.tokenizer.name(self.network.hand_id)
+        self.tokenizer = AddedTokenTokenizer.from_folder(source.checkpoint)
+        self._hand_name = _name_of(self.network.hand_id, self.tokenizer, source.checkpoint)
         self._template = config.template or self._profile.template or official_template(str(source.checkpoint))
         self._framing = config.framing or self._profile.framing
         self._settings = config.decode_settings
@@ -146,7 +155,7 @@ class HandsOnVLM:
         if self._config.decode == 'free' or query.task == 'text':
             return None
         answer = self._config.answer or forced_answer(narration_of(query))
-        return [*self.tokenizer.encode(answer), self.tokenizer.eos_id]
+        return [*self.tokenizer.encode(answer.replace(HAND_TOKEN, self._hand_name)), self.tokenizer.eos_id]
 
     def _samples(self, query: Query) -> int:
         return 1 if query.task == 'text' else self._config.samples
@@ -205,6 +214,15 @@ def _confidence(written: Written, session: HandSession) -> float:
     return sum(session.hand_probabilities) / len(session.hands) if session.hands else NAN
 
 
+def _name_of(hand_id: int, tokenizer: AddedTokenTokenizer, folder: Path) -> str:
+    """Return the text of the hand token; it was `<HAND>` before the release and is `<hand_traj>` since."""
+    for name, number in tokenizer.added.items():
+        if number == hand_id:
+            return name
+    text = f'{folder}: config.json says that token {hand_id} is a hand, but added_tokens.json has no such id'
+    raise AffordanceError(Code.BAD_CHECKPOINT, text)
+
+
 def _source(config: HandsOnVLMConfig) -> LlavaSource:
     if config.checkpoint is None:
         raise AffordanceError(
@@ -215,4 +233,13 @@ def _source(config: HandsOnVLMConfig) -> LlavaSource:
     if not (folder / 'config.json').is_file():
         raise AffordanceError(Code.MISSING_WEIGHTS, f'{folder} is no checkpoint folder: it has no config.json')
     clip = Path(config.clip) if config.clip else None
-    return LlavaSource(folder, clip, None, torch_device(config.device), torch_dtype(config.dtype))
+    return LlavaSource(
+        folder,
+        clip,
+        None,
+        main_device(config.device),
+        torch_dtype(config.dtype),
+        spread=config.device == AUTO,
+        quantization=config.quantization,
+        attention=config.attention,
+    )

@@ -17,10 +17,10 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaForCausalLM
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.handsonvlm_heads import TrajectoryHead
-from affordance_ros.models.handsonvlm_tokenizer import IMAGE_ID
 from affordance_ros.models.handsonvlm_video import RGB, FrameTokens, frame_tokens
 from affordance_ros.models.parts.checkpoint import StrictLoader, read_json, read_tensors, weight_files
 from affordance_ros.models.parts.clip_image import ClipPreprocessor
+from affordance_ros.models.parts.device import check_attention
 from affordance_ros.models.parts.llava_loading import (
     LlavaSource,
     _fill_unused,
@@ -31,6 +31,9 @@ from affordance_ros.models.parts.llava_loading import (
     find_clip,
     read_clip_configs,
 )
+from affordance_ros.models.parts.placement import Placement, place
+from affordance_ros.models.parts.quantization import quantize_linears
+from affordance_ros.models.parts.tokenizer import IMAGE_ID
 
 HAND_TOKEN_ID = 32100
 HEAD_KINDS = ('CVAE', 'MLP')
@@ -78,13 +81,16 @@ class HandsNetwork:
         self.hand_id = int(self.config.get('hand_token_id', HAND_TOKEN_ID))
         vision_config, self.preprocessor, self.clip_source = _vision_setup(source, self.config)
         self.head_kind = _head_kind(self.config, source.checkpoint)
+        text_config = _llama_config(self.config)
+        text_config._attn_implementation = check_attention(source.attention)  # noqa: SLF001 - there is no public way
         with torch.device('meta'):
-            self.llm = LlamaForCausalLM(_llama_config(self.config))
+            self.llm = LlamaForCausalLM(text_config)
             self.vision = CLIPVisionModel(vision_config)
             self.size = int(self.llm.config.hidden_size)
             self.projector = build_projector(self.config, vision_config.hidden_size, self.size)
             self.head = TrajectoryHead(self.size, self.head_kind)
         _restore_buffers(self.llm, self.vision, source.device)
+        quantize_linears(self.llm, source.quantization)
         self._load(source)
         for part in self.parts:
             part.eval()
@@ -96,9 +102,12 @@ class HandsNetwork:
         return self.vision, self.projector, self.llm, self.head
 
     def _load(self, source: LlavaSource) -> None:
+        placement = place(self.llm, source.device, source.dtype) if source.spread else Placement(source.device)
         loaders = {
-            name: StrictLoader(part, source.device, source.dtype)
-            for name, part in zip(('vision', 'projector', 'llm', 'head'), self.parts, strict=True)
+            'llm': StrictLoader(self.llm, placement.device_of, source.dtype),
+            'vision': StrictLoader(self.vision, source.device, source.dtype),
+            'projector': StrictLoader(self.projector, source.device, source.dtype),
+            'head': StrictLoader(self.head, source.device, source.dtype),
         }
         leftovers = leftover_shapes(self.size)
         for key, tensor in read_tensors(weight_files(source.checkpoint)):
@@ -122,6 +131,7 @@ class HandsNetwork:
             may_miss=lambda name: 'post_layernorm' in name,
         )
         _fill_unused(self.vision, source.device)
+        placement.connect(self.llm)
 
     def pixels(self, rgb: RGB) -> npt.NDArray[np.float32]:
         """Return the float32 (3, h, w) that the tower sees for an image (H, W, 3)."""

@@ -47,7 +47,7 @@ class HandSession(Session):
         network = self._network
         self.hand_probabilities.append(float(self.logits.softmax(-1)[network.hand_id]))
         latent = self._latent(len(self.hands), self.generator)
-        positions = network.head(self.hidden, latent)
+        positions = network.head(self.hidden.to(network.device), latent)
         self.hands.append(positions)
         rows = self.embed([network.hand_id])
         self.push_embeddings(rows + encode_positions(positions, network.size, network.dtype))

@@ -24,8 +24,8 @@ from affordance_ros.models.handsonvlm_prompts import (  # noqa: E402
     forced_answer,
     narration_of,
 )
-from affordance_ros.models.handsonvlm_tokenizer import HandsTokenizer  # noqa: E402
 from affordance_ros.models.handsonvlm_video import Crop, choose_crop  # noqa: E402
+from affordance_ros.models.parts.added_tokens import AddedTokenTokenizer  # noqa: E402
 from affordance_ros.results import Query  # noqa: E402
 
 ROOT = Path(__file__).parents[1] / 'data' / 'parity' / 'handsonvlm'
@@ -181,7 +181,7 @@ def test_no_sentence_smuggles_a_token_in(parts):
 
 @pytest.fixture(scope='module')
 def tokenizer():
-    return HandsTokenizer.from_folder(next(path.parent for path in ROOT.glob('checkpoint/*/added_tokens.json')))
+    return AddedTokenTokenizer.from_folder(next(path.parent for path in ROOT.glob('checkpoint/*/added_tokens.json')))
 
 
 @given(st.text(max_size=60))

@@ -21,10 +21,10 @@ from affordance_ros.models.handsonvlm_official import (
     official_training_ids,
 )
 from affordance_ros.models.handsonvlm_prompts import render, with_image
-from affordance_ros.models.handsonvlm_tokenizer import IMAGE_ID
 from affordance_ros.models.handsonvlm_video import CLIP_FRAMES, visual_tokens
 from affordance_ros.models.handsonvlm_writing import HandSession
 from affordance_ros.models.parts.decoding import DecodeSettings, write
+from affordance_ros.models.parts.tokenizer import IMAGE_ID
 from affordance_ros.results import Frame, Query
 
 ROOT = Path(__file__).parents[1] / 'data' / 'parity' / 'handsonvlm'
