@@ -14,6 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from affordance_ros.errors import UnparsableAnswer
+from affordance_ros.models.parts.grammar import (
+    Grammar,
+    Pattern,
+    digits,
+    either,
+    grammar_of,
+    literal,
+    most_repetitions,
+    repeated,
+    sequence,
+)
 from affordance_ros.results import Boxes, Keypoints
 
 Mapping2D = Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
@@ -23,6 +34,21 @@ _NUMBER = re.compile(r'[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?
 _NOT_FINITE = re.compile(r'[-+]?(?:nan|inf|infinity)', re.IGNORECASE)
 _EMPTY_LIST = re.compile(r'\[\s*\]|\(\s*\)')
 _SLACK = 0.02  # how far outside the image, relative to its size, a coordinate is pulled back instead of dropped
+
+# What the models were trained to write for points: [(0.123, 0.456), (0.5, 0.25)], at most three decimals.
+_FRACTION = either(sequence('0.', digits(1, 3)), sequence('1.', Pattern('0{1,3}', 3)))
+_POINT = sequence('(', _FRACTION, ', ', _FRACTION, ')')
+
+
+def point_list_grammar(max_new_tokens: int, max_points: int | None = None) -> Grammar:
+    """Return the grammar of a list of points or an empty list; the text starts with a blank.
+
+    It holds as many points as surely fit into `max_new_tokens` and at most `max_points`. No boxes: the format sentence
+    asks for points, and no grammar can promise that the second corner of a box lies beyond the first.
+    """
+    most = most_repetitions(max_new_tokens - 1, len(' []'), _POINT, ', ')
+    most = most if max_points is None else min(most, max_points)
+    return grammar_of(either(' []', sequence(' [', repeated(_POINT, 1, most, ', '), ']')) if most else literal(' []'))
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,19 @@ class LlamaTokenizer:
                 ids.extend(self._pieces.encode('<unk>' + part)[self._unk_prefix :])
         return ids
 
+    def encode_more(self, text: str) -> list[int]:
+        """Return the ids of a text that goes on after other text: no BOS and no blank in front."""
+        return [int(token) for token in self._pieces.encode('<unk>' + text)[self._unk_prefix :]]
+
+    def token_bytes(self) -> list[bytes | None]:
+        """Return the bytes of every token; None: never written as text (special, or a byte that has its own piece)."""
+        pieces = self._pieces
+        found = [
+            None if pieces.is_control(i) or pieces.is_unknown(i) else _piece_bytes(pieces, i) for i in range(len(self))
+        ]
+        written = {token for i, token in enumerate(found) if token is not None and not pieces.is_byte(i)}
+        return [None if pieces.is_byte(i) and token in written else token for i, token in enumerate(found)]
+
     def encode_prompt(self, prompt: str) -> list[int]:
         """Return the ids of a prompt; each '<image>' becomes IMAGE_ID.
 
@@ -85,3 +98,8 @@ class LlamaTokenizer:
             return ''
         blank = not at_start and not self._legacy and str(self._pieces.id_to_piece(run[0])).startswith(_BLANK)
         return (' ' if blank else '') + str(self._pieces.decode(run))
+
+
+def _piece_bytes(pieces: sentencepiece.SentencePieceProcessor, index: int) -> bytes:
+    piece = str(pieces.id_to_piece(index))
+    return bytes([int(piece[3:5], 16)]) if pieces.is_byte(index) else piece.replace(_BLANK, ' ').encode()

@@ -1,0 +1,202 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`decode='constrained'`: the text of a model follows the format of its own answers, so that it always parses.
+
+A `Grammar` is put together from `Pattern`s beside the parser of a model. `GrammarGuide` follows a text: it masks what
+the format forbids, and gives the tokens that have no alternative, which cost no forward pass. Every grammar is bounded:
+`longest` is the most tokens that it can take, so that `max_new_tokens` never cuts an answer in half.
+"""
+
+import importlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from affordance_ros.errors import AffordanceError, Code
+
+
+class Pattern(NamedTuple):
+    """A regular expression and the most bytes that it matches; a token covers at least one byte."""
+
+    regex: str
+    longest: int
+
+
+class Words(NamedTuple):
+    """Free text of at most `tokens` tokens without any character of `without`."""
+
+    tokens: int
+    without: str = '<'
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """lark: in the dialect of llguidance. longest: most tokens of an answer, the closing one not counted."""
+
+    lark: str
+    longest: int
+
+
+def literal(text: str) -> Pattern:
+    """Return the pattern of a fixed text."""
+    return Pattern(re.escape(text).replace('/', r'\/').replace(r'\ ', ' '), len(text.encode()))
+
+
+def digits(least: int, most: int) -> Pattern:
+    """Return `least` to `most` decimal digits."""
+    return Pattern(f'[0-9]{{{least},{most}}}', most)
+
+
+def sequence(*parts: Pattern | str) -> Pattern:
+    """Return one part after another; a str is a literal."""
+    patterns = [literal(part) if isinstance(part, str) else part for part in parts]
+    return Pattern(''.join(pattern.regex for pattern in patterns), sum(pattern.longest for pattern in patterns))
+
+
+def either(*parts: Pattern | str) -> Pattern:
+    """Return one of the parts."""
+    patterns = [literal(part) if isinstance(part, str) else part for part in parts]
+    return Pattern(f'({"|".join(p.regex for p in patterns)})', max(p.longest for p in patterns))
+
+
+def repeated(part: Pattern, least: int, most: int, between: str = '') -> Pattern:
+    """Return `least` to `most` times the part, with a text between two of them."""
+    if most < 1:
+        return literal('')
+    more = sequence(between, part)
+    low, high = max(least - 1, 0), most - 1
+    regex = f'{part.regex}({more.regex}){{{low},{high}}}' if high else part.regex
+    longest = part.longest + high * more.longest
+    return Pattern(f'({regex})?' if least == 0 else regex, longest)
+
+
+def most_repetitions(tokens: int, around: int, part: Pattern, between: str) -> int:
+    """Return how often `part` fits into `tokens` tokens beside `around` others, in the worst case."""
+    return max(0, (tokens - around + len(between.encode())) // (part.longest + len(between.encode())))
+
+
+def grammar_of(*parts: Pattern | Words | str) -> Grammar:
+    """Return the grammar of one part after another."""
+    names, rules, longest = [], [], 0
+    for index, part in enumerate(parts):
+        names.append(f'p{index}')
+        if isinstance(part, Words):
+            rules.append(f'p{index}[max_tokens={part.tokens}]: /[^{re.escape(part.without)}]*/')
+            longest += part.tokens
+        else:
+            pattern = literal(part) if isinstance(part, str) else part
+            rules.append(f'p{index}: /{pattern.regex}/')
+            longest += pattern.longest
+    return Grammar('\n'.join([f'start: {" ".join(names)}', *rules]), longest)
+
+
+def check_fits(grammar: Grammar, max_new_tokens: int, model: str) -> None:
+    """Raise BAD_INPUT when an answer of this grammar could be cut off."""
+    if grammar.longest + 1 > max_new_tokens:
+        raise AffordanceError(
+            Code.BAD_INPUT,
+            f"{model}: decode='constrained' needs max_new_tokens of at least {grammar.longest + 1}, "
+            f'{max_new_tokens} could cut an answer in half',
+        )
+
+
+def no_grammar(model: str, why: str = 'its answers have no fixed format') -> AffordanceError:
+    """Return the refusal of a model that cannot be constrained."""
+    return AffordanceError(Code.BAD_INPUT, f"{model} cannot decode='constrained': {why}; leave it at 'free'")
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """What a guide must know of a tokenizer.
+
+    tokens: bytes of every token, None for one that is never written as text. encode: the ids of a text that goes on
+    after other text (no blank in front, no beginning of sentence). eos_id: closes an answer.
+    """
+
+    tokens: Sequence[bytes | None]
+    encode: Callable[[str], list[int]]
+    eos_id: int
+
+
+class GuideVocabulary:
+    """A tokenizer prepared for guides; made once per model. size: of the logits, which may be padded."""
+
+    def __init__(self, table: TokenTable, size: int) -> None:
+        library = _llguidance()
+        self.size, self.eos_id = size, table.eos_id
+        source = _Source(table)
+        wrapper = library.TokenizerWrapper(source)
+        self.prepared: Any = library.LLTokenizer(wrapper, n_vocab=max(size, len(table.tokens)), slices=[])
+
+    def guide(self, grammar: Grammar, device: torch.device) -> 'GrammarGuide':
+        """Return a guide at the start of an answer."""
+        return GrammarGuide(self, grammar, device)
+
+
+class _Source:
+    """The tokenizer as llguidance wants it."""
+
+    def __init__(self, table: TokenTable) -> None:
+        self.eos_token_id, self.bos_token_id = table.eos_id, None
+        self.special_token_ids = [index for index, token in enumerate(table.tokens) if token is None]
+        self.tokens = [b'<%d>' % index if token is None else token for index, token in enumerate(table.tokens)]
+        self._encode = table.encode
+
+    def __call__(self, text: str) -> list[int]:
+        return self._encode(text)
+
+
+class GrammarGuide:
+    """Follows one answer; a `Guide` of `parts.decoding`."""
+
+    def __init__(self, vocabulary: GuideVocabulary, grammar: Grammar, device: torch.device) -> None:
+        library = _llguidance()
+        self._vocabulary, self._device = vocabulary, device
+        self._matcher = library.LLMatcher(
+            vocabulary.prepared, library.LLMatcher.grammar_from_lark(grammar.lark), log_level=0
+        )
+        self._check('the grammar of the answer is defective')
+
+    def forced(self) -> list[int]:
+        """Return the tokens that have no alternative, as the tokenizer itself would write them; maybe none."""
+        if self._matcher.is_stopped():
+            return [self._vocabulary.eos_id]
+        tokens = [int(token) for token in self._matcher.compute_ff_tokens()]
+        if tokens:
+            return tokens
+        (only,) = np.nonzero(self._mask())
+        return [int(only[0])] if len(only) == 1 else []
+
+    def allowed(self) -> torch.Tensor:
+        """Return bool (V,) of the tokens that may come next."""
+        return torch.from_numpy(self._mask()).to(self._device)
+
+    def advance(self, ids: Sequence[int]) -> None:
+        """Take up tokens that were written."""
+        text = [token for token in ids if token != self._vocabulary.eos_id]
+        if text and not self._matcher.consume_tokens(text):
+            self._check('the text left its grammar')
+
+    def _mask(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        mask = np.unpackbits(bits, bitorder='little')[: self._vocabulary.size].astype(np.bool_)
+        self._check('the grammar of the answer is defective')
+        return mask
+
+    def _check(self, what: str) -> None:
+        if self._matcher.is_error():
+            raise AffordanceError(Code.INTERNAL, f'{what}: {self._matcher.get_error()}')
+
+
+def _llguidance() -> Any:
+    try:
+        return importlib.import_module('llguidance')
+    except ImportError as error:
+        raise AffordanceError(
+            Code.BAD_INPUT,
+            "decode='constrained' needs the package llguidance: pip install 'llguidance>=1.9,<2', or decode='free'",
+        ) from error
