@@ -32,10 +32,10 @@ def answer_to_json(answer: Answer) -> Json:
 
 
 def outcome(answer: Answer) -> str:
-    """Return 'OK' when there is a target, else the code of the first abstention."""
+    """Return 'OK' when there is a target, else the code of the first abstention, or why the model found nothing."""
     if answer.targets:
         return 'OK'
-    return answer.abstentions[0].code.name if answer.abstentions else 'EMPTY_MODEL_OUTPUT'
+    return (answer.abstentions[0].code if answer.abstentions else answer.prediction.why_empty[0]).name
 
 
 def _clean(value: Any) -> Any:
@@ -90,7 +90,10 @@ def _boxes(boxes: Boxes | None) -> list[Json] | None:
     return [{'xyxy_px': box, 'score': score, 'label': label} for box, score, label in rows]
 
 
-def _peak(values: FloatArray) -> list[int]:
+def _peak(values: FloatArray) -> list[int] | None:
+    """Return the highest pixel; None for the empty map, which has none."""
+    if not values.any():
+        return None
     v, u = np.unravel_index(int(values.argmax()), values.shape)
     return [int(u), int(v)]
 

@@ -283,6 +283,16 @@ class Prediction:
     def __post_init__(self) -> None:
         object.__setattr__(self, 'seconds', dict(self.seconds))
 
+    @property
+    def why_empty(self) -> tuple[Code, str]:
+        """Code and sentence for an answer that names no place: of a repair that begins with a code, or a general one."""
+        for repair in self.repairs:
+            name, colon, sentence = repair.partition(': ')
+            if colon and name in Code.__members__:
+                return Code[name], sentence
+        sentence = f'{self.model} found nothing for {self.query.sentence!r}; rephrase it or move the camera'
+        return Code.EMPTY_MODEL_OUTPUT, sentence
+
 
 @dataclass(frozen=True)
 class Abstention:

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The console command `affordance`. Each verb imports what it needs when it runs, so that --help is quick."""
 
+import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -233,11 +234,16 @@ def doctor() -> None:
     run_doctor()
 
 
-def _key_value(item: str) -> tuple[str, str]:
+def _key_value(item: str) -> tuple[str, Any]:
+    """Return name and value of NAME=VALUE; numbers, true, false and null are read as JSON, anything else is text."""
     name, equals, value = item.partition('=')
     if not equals or not name:
         raise typer.BadParameter(f'{item!r} is not NAME=VALUE', param_hint='--option')
-    return name, value
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return name, value
+    return name, value if isinstance(read, str | list | dict) else read
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 from affordance_ros.errors import AffordanceError, Code
 
 FAILED, BAD_USAGE, NO_ANSWER = 1, 2, 3
-_NO_ANSWER_CODES = {Code.UNPARSABLE_ANSWER, Code.EMPTY_MODEL_OUTPUT, Code.TIMEOUT}
+_NO_ANSWER_CODES = {Code.UNPARSABLE_ANSWER, Code.EMPTY_MODEL_OUTPUT, Code.NO_ANSWER_TOKEN, Code.TIMEOUT}
 _USAGE = range(1, 22)  # what came in, and a model or a checkpoint that is not there
 
 

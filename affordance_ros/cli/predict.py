@@ -5,6 +5,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -34,7 +35,7 @@ class PredictRequest:
     device: str = 'cpu'
     dtype: str = 'float32'
     gripper: str = 'generic'
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def run_predict(request: PredictRequest) -> None:
@@ -84,9 +85,9 @@ def _finish(answer: Answer) -> None:
         for item in (prediction.keypoints, prediction.boxes, prediction.masks, prediction.traces, prediction.hands)
         if item
     ]
-    found = bool(named) or prediction.heatmap is not None
+    found = bool(named) or (prediction.heatmap is not None and bool(prediction.heatmap.values.any()))
     if answer.targets or (answer.frame.depth is None and found):
         return
-    why = answer.abstentions[0].message if answer.abstentions else 'the model found nothing'
+    why = answer.abstentions[0].message if answer.abstentions else prediction.why_empty[1]
     complain(outcome(answer), why)
     raise typer.Exit(NO_ANSWER)

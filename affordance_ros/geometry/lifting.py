@@ -59,13 +59,7 @@ def lift(frame: Frame, prediction: Prediction, settings: LiftSettings) -> list[C
         return [Abstention(Code.BAD_INPUT, 'the frame has no intrinsics; publish camera_info beside the image')]
     spots = spots_of(prediction)
     if not spots:
-        sentence = prediction.query.sentence
-        return [
-            Abstention(
-                Code.EMPTY_MODEL_OUTPUT,
-                f'{prediction.model} found nothing for {sentence!r}; rephrase it or move the camera',
-            )
-        ]
+        return [Abstention(*prediction.why_empty)]
     return [lift_spot(frame, spot, settings) for spot in spots]
 
 
