@@ -285,7 +285,7 @@ class Prediction:
 
     @property
     def why_empty(self) -> tuple[Code, str]:
-        """Code and sentence for an answer that names no place: of a repair that begins with a code, or a general one."""
+        """Code and sentence for an answer without any place: of a repair that begins with a code, or a general one."""
         for repair in self.repairs:
             name, colon, sentence = repair.partition(': ')
             if colon and name in Code.__members__:
@@ -346,7 +346,7 @@ class GraspTarget:
     """One way to take hold of a contact; every pose is camera_from_tcp in the camera's optical frame.
 
     TCP: midpoint between the fingertips, z towards the object, y along the closing direction.
-    score is the product of `sub_scores` (each in [0, 1]).
+    score is the product of `sub_scores` (each in [0, 1]). opening_m: between the fingers on the way in.
     """
 
     contact: Contact
@@ -361,6 +361,7 @@ class GraspTarget:
     sub_scores: Mapping[str, float]
     gripper: str = ''
     label: str = ''
+    opening_m: float = NAN
 
     def __post_init__(self) -> None:
         for name in ('grasp', 'pregrasp', 'lift'):
