@@ -26,13 +26,23 @@ from affordance_ros.models.base import (
     single_frame,
 )
 from affordance_ros.models.parts.conversation import TEMPLATES
-from affordance_ros.models.parts.decoding import DecodeSettings, Prompt, PromptCache, Session, Watch, Written, write
+from affordance_ros.models.parts.decoding import (
+    DecodeSettings,
+    Guide,
+    Prompt,
+    PromptCache,
+    Session,
+    Watch,
+    Written,
+    write,
+)
 from affordance_ros.models.parts.device import count_memory, torch_dtype, torch_errors
 from affordance_ros.models.parts.framing import FRAMINGS, Framed, frame_image
+from affordance_ros.models.parts.grammar import GuideVocabulary, TokenTable, check_fits
 from affordance_ros.models.parts.llava import LlavaNetwork
 from affordance_ros.models.parts.llava_loading import LlavaSource
 from affordance_ros.models.parts.placement import AUTO, main_device
-from affordance_ros.models.parts.point_answers import PointAnswer, keep_inside, parse_points
+from affordance_ros.models.parts.point_answers import PointAnswer, keep_inside, parse_points, point_list_grammar
 from affordance_ros.models.parts.text_options import TextOptions, check_known
 from affordance_ros.models.parts.tokenizer import IMAGE_TOKEN, LlamaTokenizer
 from affordance_ros.models.robopoint_official import POINT_SUFFIX, official_demo_message, official_image_first
@@ -78,18 +88,22 @@ class RoboPointConfig(TextOptions):
 
     clip: folder of openai/clip-vit-large-patch14-336. base: folder of the LLM under a LoRA checkpoint.
     template: vicuna_v1, llava_v1 or llava_llama_2. framing: direct, letterbox_4_3 or crop_4_3.
+    max_points: at most this many points; only with decode='constrained', None: as many as fit into max_new_tokens.
     """
 
     clip: str | None = None
     base: str | None = None
     template: str | None = None
     framing: str | None = None
+    max_points: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_known('profile', self.profile, PROFILES)
         check_known('template', self.template or 'v1', TEMPLATES)
         check_known('framing', self.framing or 'direct', FRAMINGS)
+        if self.max_points is not None and (self.decode != 'constrained' or self.max_points < 1):
+            raise AffordanceError(Code.BAD_INPUT, "max_points must be at least 1 and needs decode='constrained'")
 
 
 def build_message(text: str, style: str) -> str:
@@ -126,6 +140,13 @@ class RoboPoint:
         self._framing = config.framing or self._profile.framing
         self._cached: tuple[bytes, torch.Tensor] | None = None
         self._prompts = PromptCache() if config.share_prefix else None
+        self._guides: GuideVocabulary | None = None
+        if config.decode == 'constrained':
+            most = config.settings(self._profile.decode).max_new_tokens
+            self._grammar = point_list_grammar(most, config.max_points)
+            check_fits(self._grammar, most, 'robopoint')
+            table = TokenTable(self.tokenizer.token_bytes(), self.tokenizer.encode_more, self.tokenizer.eos_id)
+            self._guides = GuideVocabulary(table, self.network.llm.config.vocab_size)
 
     def predict(
         self,
@@ -145,7 +166,7 @@ class RoboPoint:
             framed = frame_image(image.rgb, self._framing)
             embeddings = self._embed(query, framed, report, stop)
             marks.append(time.perf_counter())
-            written = self._write(embeddings, report, stop)
+            written = self._write(embeddings, self._guide(query), report, stop)
         text = self.tokenizer.decode(written.ids).strip()
         marks.append(time.perf_counter())
         report(Progress('parse', 1.0, text))
@@ -181,7 +202,15 @@ class RoboPoint:
             self._cached = key, self.network.image_features(self.network.pixels(rgb))
         return self._cached[1]
 
-    def _write(self, embeddings: torch.Tensor, report: ProgressCallback, stop: StopFlag | None) -> Written:
+    def _guide(self, query: Query) -> Guide | None:
+        """Return what keeps the answer in its format; a free question has none."""
+        if self._guides is None or query.task == 'text':
+            return None
+        return self._guides.guide(self._grammar, self.network.device)
+
+    def _write(
+        self, embeddings: torch.Tensor, guide: Guide | None, report: ProgressCallback, stop: StopFlag | None
+    ) -> Written:
         settings = self._config.settings(self._profile.decode)
 
         def on_token(ids: list[int]) -> None:
@@ -189,7 +218,7 @@ class RoboPoint:
 
         llm = self.network.llm
         session = Session(llm.model, llm.lm_head, Prompt(embeddings), self._prompts)
-        return write(session, (self.tokenizer.eos_id,), settings, Watch(stop, on_token))
+        return write(session, (self.tokenizer.eos_id,), settings, Watch(stop, on_token), guide)
 
     def describe(self) -> ModelInfo:
         """Tell what is loaded and what of it was checked against the official code."""
@@ -208,7 +237,7 @@ class RoboPoint:
             unchecked=('accuracy of the 7B and 13B weights', 'sampled answers (temperature above 0)', 'GPU roundings'),
             settings={
                 'profile': self._config.profile, 'template': self._template.name, 'framing': self._framing,
-                'clip': self.network.clip_source,
+                'clip': self.network.clip_source, 'decode': self._config.decode,
             },
         )  # fmt: skip
 
