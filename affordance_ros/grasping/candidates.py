@@ -24,7 +24,7 @@ class GraspSettings:
 
     margin_m: free space per side when the jaws are open. insert_m: how far the fingertips pass the contact.
     round_below: anisotropy under which the main axis means nothing and several rolls are tried.
-    touching: cloud points inside the hand that are still taken for noise.
+    touching: cloud points inside the hand that are still taken for noise. per_contact: most targets for one contact.
     """
 
     margin_m: float = 0.006
@@ -38,6 +38,7 @@ class GraspSettings:
     clearance_m: float = 0.010
     touching: int = 3
     min_score: float = 0.05
+    per_contact: int = 1
 
 
 @dataclass(frozen=True)

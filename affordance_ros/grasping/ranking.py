@@ -123,6 +123,7 @@ def _target(
         sub_scores=best.sub_scores,
         gripper=gripper.name,
         label=contact.label,
+        opening_m=min(gripper.max_aperture_m, best.candidate.width_m + 2 * settings.margin_m),
     )
 
 
