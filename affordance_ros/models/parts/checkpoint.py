@@ -82,6 +82,11 @@ def read_tensors(files: Iterable[Path]) -> Iterator[tuple[str, torch.Tensor]]:
             raise AffordanceError(Code.BAD_CHECKPOINT, f'{path} cannot be read: {error}') from error
 
 
+def read_shapes(files: Iterable[Path]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor, without reading its values."""
+    return {key: tuple(tensor.shape) for key, tensor in read_tensors(files)}
+
+
 def _load_bin(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
     content = torch.load(path, map_location='cpu', weights_only=True, mmap=_can_mmap(path))
     if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):

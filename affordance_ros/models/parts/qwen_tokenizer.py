@@ -5,7 +5,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from transformers import Qwen2TokenizerFast
+from transformers import Qwen2Tokenizer
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.parts.tokenizer import IMAGE_ID, IMAGE_TOKEN
@@ -22,7 +22,7 @@ class QwenTokenizer:
                 Code.MISSING_WEIGHTS,
                 f'{folder} has neither tokenizer.json nor vocab.json; they belong to the checkpoint',
             )
-        self.fast = Qwen2TokenizerFast.from_pretrained(str(folder))
+        self.fast = Qwen2Tokenizer.from_pretrained(str(folder))
         vocabulary = self.fast.get_vocab()
         absent = [token for token in (END_OF_TURN, END_OF_TEXT) if token not in vocabulary]
         if absent:
