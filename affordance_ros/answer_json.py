@@ -10,7 +10,16 @@ import numpy as np
 
 from affordance_ros.geometry.transforms import quaternion_from_matrix
 from affordance_ros.pipeline import Answer
-from affordance_ros.results import Abstention, Boxes, Contact, FloatArray, Frame, GraspTarget, Prediction
+from affordance_ros.results import (
+    Abstention,
+    Boxes,
+    Contact,
+    FloatArray,
+    Frame,
+    GraspTarget,
+    HandTrajectory,
+    Prediction,
+)
 
 Json = dict[str, Any]
 
@@ -75,11 +84,22 @@ def _prediction(prediction: Prediction) -> Json:
         'keypoints_uv_px': keypoints.points if keypoints is not None else None,
         'boxes': _boxes(prediction.boxes),
         'traces_uv_px': [{'label': t.label, 'points': t.points} for t in prediction.traces or ()],
-        'hands': [{'side': h.side, 'times_s': h.times_s, 'points_uv_px': h.points} for h in prediction.hands or ()],
+        'hands': [_hand(hand) for hand in prediction.hands or ()],
         'heatmap_peak_uv_px': _peak(np.asarray(heatmap.values)) if heatmap is not None else None,
         'mask_areas_px': masks.masks.sum(axis=(1, 2)) if masks is not None else None,
         'repairs': prediction.repairs,
         'confidence': prediction.confidence,
+    }
+
+
+def _hand(hand: HandTrajectory) -> Json:
+    return {
+        'side': hand.side,
+        'times_s': hand.times_s,
+        'points_uv_px': hand.points,
+        'spread_px': hand.spread_px,
+        'present': hand.present,
+        'caveats': hand.caveats,
     }
 
 

@@ -23,8 +23,13 @@ app = typer.Typer(
 
 @app.command()
 def predict(  # noqa: PLR0913 - the options of a command
-    image: Annotated[Path, typer.Argument(help='Colour image.')],
-    sentence: Annotated[str, typer.Argument(help='What to point at or take hold of.')],
+    images_and_sentence: Annotated[
+        list[str],
+        typer.Argument(
+            metavar='IMAGE... SENTENCE',
+            help='Colour image, or the images of a clip (oldest first), and what to point at or take hold of.',
+        ),
+    ],
     out: Annotated[Path, typer.Option(help='Folder for overlay.png, view_3d.png, report.html and answer.json.')],
     model: Annotated[str, typer.Option(help='See: affordance models.')] = 'robopoint',
     checkpoint: Annotated[str, typer.Option(help="Folder, or 'pocket' for the small one in this package.")] = 'pocket',
@@ -34,18 +39,27 @@ def predict(  # noqa: PLR0913 - the options of a command
     depth_scale: Annotated[float, typer.Option(help='Metres per depth unit; 0: 0.001 for integers, else 1.')] = 0.0,
     intrinsics: Annotated[str, typer.Option(help='"fx,fy,cx,cy" or a file (3x3, JSON, CameraInfo YAML, .mat).')] = '',
     gripper: Annotated[str, typer.Option(help='generic, panda, robotiq_2f_85, robotiq_2f_140.')] = 'generic',
+    task: Annotated[str, typer.Option(help='Kind of answer, as the page of the model lists them.')] = '',
     option: Annotated[
         list[str] | None, typer.Option(help='Further option of the model, as clip=DIR. Repeatable.')
     ] = None,
 ) -> None:
-    """Ask a model about one image; with depth and intrinsics the answer becomes grasp targets."""
+    """Ask a model about an image or a clip; with depth and intrinsics the answer becomes grasp targets."""
     from affordance_ros.cli.predict import PredictRequest, run_predict
     from affordance_ros.frame_files import FrameFiles
 
     with explained():
-        files = FrameFiles(image, depth, intrinsics, depth_scale)
+        *images, sentence = images_and_sentence
+        if not images:
+            raise typer.BadParameter('give an image and then a sentence in quotes', param_hint='IMAGE... SENTENCE')
+        *earlier, newest = map(Path, images)
+        files = FrameFiles(newest, depth, intrinsics, depth_scale)
         options = dict(_key_value(item) for item in option or ())
-        run_predict(PredictRequest(files, sentence, out, model, checkpoint, device, dtype, gripper, options))
+        run_predict(
+            PredictRequest(
+                files, sentence, out, model, checkpoint, device, dtype, gripper, options, tuple(earlier), task
+            )
+        )
 
 
 @app.command()

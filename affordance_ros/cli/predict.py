@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`affordance predict`: one image, one sentence, one answer in a folder."""
+"""`affordance predict`: one image or clip, one sentence, one answer in a folder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,9 +15,10 @@ from affordance_ros.cli.failures import NO_ANSWER, complain
 from affordance_ros.cli.tables import print_answer, print_times
 from affordance_ros.cli.versions import model_lines, version_lines
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.frame_files import FrameFiles, read_frame
+from affordance_ros.frame_files import FrameFiles, read_frame, read_image
 from affordance_ros.grasping.gripper import gripper_preset
 from affordance_ros.models import load_model
+from affordance_ros.models.registry import MODELS
 from affordance_ros.pipeline import Answer, PipelineSettings, lift_and_grasp
 from affordance_ros.report import ReportNotes, write_outputs
 from affordance_ros.results import Frame, Prediction, Query
@@ -25,7 +26,7 @@ from affordance_ros.results import Frame, Prediction, Query
 
 @dataclass(frozen=True)
 class PredictRequest:
-    """What the command line asks for; see `affordance predict --help`."""
+    """What the command line asks for; see `affordance predict --help`. earlier: images of a clip, oldest first."""
 
     files: FrameFiles
     sentence: str
@@ -36,6 +37,8 @@ class PredictRequest:
     dtype: str = 'float32'
     gripper: str = 'generic'
     options: Mapping[str, Any] = field(default_factory=dict)
+    earlier: tuple[Path, ...] = ()
+    task: str = ''
 
 
 def run_predict(request: PredictRequest) -> None:
@@ -44,12 +47,13 @@ def run_predict(request: PredictRequest) -> None:
         raise AffordanceError(Code.BAD_INPUT, 'the sentence is empty; say what to point at or take hold of')
     settings = PipelineSettings(gripper=gripper_preset(request.gripper))
     frame = read_frame(request.files)
+    clip = _clip(request, frame)
     _writable(request.out)
     console = Console()
     with console.status(f'loading {request.model}'):
         model = load_model(request.model, request.checkpoint, request.device, request.dtype, **request.options)
     with console.status('asking the model'):
-        prediction = model.predict(frame, Query(text=request.sentence))
+        prediction = model.predict(clip or frame, Query(text=request.sentence, task=request.task))
     answer = answer_of(frame, prediction, settings)
     print_answer(console, answer)
     print_times(console, answer.seconds)
@@ -62,6 +66,18 @@ def run_predict(request: PredictRequest) -> None:
     for path in write_outputs(request.out, answer, notes):
         console.print(f'wrote {path}', highlight=False, soft_wrap=True)
     _finish(answer)
+
+
+def _clip(request: PredictRequest, newest: Frame) -> list[Frame]:
+    """Return the frames of a clip, the newest last; empty for a single image."""
+    if not request.earlier:
+        return []
+    entry = MODELS.get(request.model)
+    if entry is not None and not entry.clip:
+        text = f'{len(request.earlier) + 1} images are a clip, but {request.model} looks at one'
+        clips = ', '.join(entry.name for entry in MODELS.values() if entry.clip)
+        raise AffordanceError(Code.BAD_INPUT, f'{text}; give the newest alone, or use a model for clips: {clips}')
+    return [*(Frame(read_image(path), frame_id='camera') for path in request.earlier), newest]
 
 
 def answer_of(frame: Frame, prediction: Prediction, settings: PipelineSettings) -> Answer:

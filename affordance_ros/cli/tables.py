@@ -12,6 +12,7 @@ from rich.text import Text
 from affordance_ros.geometry.transforms import quaternion_from_matrix
 from affordance_ros.pipeline import Answer
 from affordance_ros.report import numbers, width_text
+from affordance_ros.results import HandTrajectory
 
 MOST_TARGETS = 2
 
@@ -23,6 +24,8 @@ def print_answer(console: Console, answer: Answer, errors_mm: tuple[float, ...] 
     elif answer.prediction.keypoints is not None and len(answer.prediction.keypoints):
         pixels = ', '.join(f'({u:.0f}, {v:.0f})' for u, v in answer.prediction.keypoints.points)
         console.print(f'points in the image, pixels: {pixels}', highlight=False)
+    for hand in answer.prediction.hands or ():
+        console.print(_hand_line(hand), highlight=False, soft_wrap=True)
     if answer.abstentions:
         console.print(_abstentions(answer))
 
@@ -32,6 +35,15 @@ def print_times(console: Console, seconds: Mapping[str, float]) -> None:
     text = ' · '.join(f'{name} {1000 * value:.0f} ms' for name, value in seconds.items())
     if text:
         console.print(Text(f'time: {text}', style='dim'))
+
+
+def _hand_line(hand: HandTrajectory) -> str:
+    """Return 'right hand, pixels: (12, 34) at 0.25 s, ...', with the spread of samples where there is one."""
+    steps = []
+    for (u, v), time_s, spread in zip(hand.points, hand.times_s, np.asarray(hand.spread_px), strict=True):
+        apart = f' +-{spread:.0f}' if np.isfinite(spread) else ''
+        steps.append(f'({u:.0f}, {v:.0f}){apart} at {time_s:.2f} s')
+    return f'{hand.side} hand, pixels: {", ".join(steps)}'
 
 
 def _targets(answer: Answer, errors_mm: tuple[float, ...]) -> Table:
