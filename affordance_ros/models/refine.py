@@ -28,7 +28,7 @@ from affordance_ros.models.base import (
 from affordance_ros.results import Boxes, Frame, Heatmap, Keypoints, Masks, Prediction, Query
 
 REFINEMENTS = ('sam2', 'sam')
-_PLACES = frozenset({'keypoints', 'boxes', 'heatmap'})
+PLACES = frozenset({'keypoints', 'boxes', 'heatmap'})
 _SHARE = 0.9  # of the progress that the model itself may use
 
 
@@ -55,7 +55,7 @@ class RefineOptions:
 
     def check(self, name: str, outputs: frozenset[str]) -> None:
         """Raise BAD_INPUT when a model gives nothing that a mask can be made of."""
-        if self.refine and not outputs & _PLACES:
+        if self.refine and not outputs & PLACES:
             raise AffordanceError(
                 Code.BAD_INPUT, f'{name} gives no keypoints, boxes or heatmap that {self.refine} could refine'
             )
