@@ -12,14 +12,16 @@ from scipy import ndimage
 from affordance_ros.results import Boxes, Heatmap, Keypoints
 
 Array = npt.NDArray[Any]
+SPECK = 100
 
 
 def find_places(heatmap: Heatmap, ratio: float, limit: int, label: str = '') -> tuple[Keypoints, Boxes]:
     """Return the peak and the bounding box of every connected region above `ratio` times the highest value.
 
     Best first and at most `limit`; both lists are parallel. A score is the value at the peak. The first point is the
-    first highest pixel in row-major order, as the official code takes it. A map without any maximum (all values are
-    equal, as in the empty map) names no place.
+    first highest pixel in row-major order, as the official code takes it. Specks, regions of less than a hundredth of
+    the largest one, are left out unless they hold the highest value. A map without any maximum (all values are equal,
+    as in the empty map) names no place.
 
     Args:
         heatmap: values (H, W) in [0, 1].
@@ -35,7 +37,10 @@ def find_places(heatmap: Heatmap, ratio: float, limit: int, label: str = '') -> 
     count, regions, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
     peaks = _first_peaks(values, regions, count)
     scores = values[peaks[:, 1], peaks[:, 0]]
-    order = np.lexsort((peaks[:, 0], peaks[:, 1], -scores))[:limit]
+    area = stats[1:, cv2.CC_STAT_AREA]
+    large = (area * SPECK >= area.max()) | (scores == highest)
+    order = np.lexsort((peaks[:, 0], peaks[:, 1], -scores))
+    order = order[large[order]][:limit]
     left, top, width, height = (stats[1:][order, index] for index in range(4))
     boxes = np.stack([left, top, left + width - 1, top + height - 1], axis=1)
     labels = (label,) * len(order)
