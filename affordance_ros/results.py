@@ -130,12 +130,16 @@ class Frame:
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked of a frame: a sentence, or an object and an action; `task` names the kind of answer."""
+    """What is asked of a frame: a sentence, or an object and an action; `task` names the kind of answer.
+
+    options: what a question of choice can be answered with.
+    """
 
     text: str = ''
     object: str = ''
     action: str = ''
     task: str = ''
+    options: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check(ok=bool(self.text.strip() or self.object.strip()), rule='a query needs text or an object', got=self)

@@ -69,6 +69,13 @@ _ENTRIES = (
         get_checkpoint='Hugging Face: JiaaZ/GLOVER_plus (docs/models/glover.md)',
     ),
     ModelEntry(
+        name='robointer',
+        target='affordance_ros.models.robointer:RoboInter',
+        summary='boxes, contact points, traces, choices and plans for manipulation (RoboInter-VLM, LLaVA-OneVision 7B)',
+        outputs=frozenset({'boxes', 'keypoints', 'traces', 'text'}),
+        get_checkpoint='Hugging Face: InternRobotics/RoboInter-VLM_llavaov_7B (docs/models/robointer.md)',
+    ),
+    ModelEntry(
         name='fake',
         target='affordance_ros.models.fake:Fake',
         summary="no weights: points at the image centre or at the pixel named by 'at U,V'; for tests and bring-up",

@@ -26,9 +26,12 @@ class Remembered(Generic[T]):
         self._kept: OrderedDict[bytes, T] = OrderedDict()
         self.computed = 0
 
-    def get(self, rgb: npt.NDArray[np.uint8], compute: Callable[[], T]) -> T:
-        """Return what is remembered for `rgb`, or compute and keep it, dropping what was asked for longest ago."""
-        key = image_key(rgb)
+    def get(self, rgb: npt.NDArray[np.uint8], compute: Callable[[], T], kind: str = '') -> T:
+        """Return what is remembered for `rgb`, or compute and keep it, dropping what was asked for longest ago.
+
+        kind: tells apart several things that are computed from the same pixels.
+        """
+        key = image_key(rgb) + kind.encode()
         if key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]

@@ -1,0 +1,231 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""RoboInter-VLM, LLaVA-OneVision variant: boxes, contact points, traces, choices and plans for manipulation.
+
+Reads `InternRobotics/RoboInter-VLM_llavaov_7B` in its original LLaVA-NeXT layout.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.models.base import (
+    ModelInfo,
+    Progress,
+    ProgressCallback,
+    StopFlag,
+    check_stop,
+    single_frame,
+)
+from affordance_ros.models.parts.decoding import DecodeSettings, Prompt, PromptCache, Session, Watch, Written, write
+from affordance_ros.models.parts.device import count_memory, torch_dtype, torch_errors
+from affordance_ros.models.parts.llava_onevision import OneVisionNetwork, OneVisionSource
+from affordance_ros.models.parts.placement import AUTO, main_device
+from affordance_ros.models.parts.qwen_tokenizer import QwenTokenizer, chatml
+from affordance_ros.models.parts.remembered import Remembered
+from affordance_ros.models.parts.text_options import TextOptions, check_known
+from affordance_ros.models.robointer_answers import BY_NAME, Coordinates, Task
+from affordance_ros.models.robointer_predictions import TASK_OF_A_PLAIN_QUERY, to_prediction
+from affordance_ros.models.robointer_prompts import Question, ask, read_book, with_images
+from affordance_ros.results import Frame, Prediction, Query
+
+MULTI_IMAGE = ('train_pad', 'official_eval_anyres')
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How one entry point asks. verbatim: the query's text is the whole question. multi_image: one of MULTI_IMAGE."""
+
+    verbatim: bool
+    multi_image: str
+    decode: DecodeSettings
+
+
+# The penalty is active in the official greedy call: it comes from the checkpoint's generation_config.json and sees the
+# written tokens only (`evaluation_intermediate.py` generates from embeddings).
+_GREEDY = DecodeSettings(max_new_tokens=256, repetition_penalty=1.05)
+PROFILES = {
+    'robot': Profile(verbatim=False, multi_image='train_pad', decode=_GREEDY),
+    # eval_llava_format/manip: questions of the data set as they are, every image cut into tiles.
+    'eval': Profile(
+        verbatim=True,
+        multi_image='official_eval_anyres',
+        decode=DecodeSettings(max_new_tokens=512, repetition_penalty=1.05),
+    ),
+    # generation_config.json of the release.
+    'sampled': Profile(
+        verbatim=False,
+        multi_image='train_pad',
+        decode=DecodeSettings(max_new_tokens=256, temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class RoboInterConfig(TextOptions):
+    """Options of RoboInter beyond `TextOptions`; None: what the profile says.
+
+    siglip: folder of the tower's release, needed for towers of unknown width only. prompts: YAML file of questions in
+    place of ours. multi_image: how several images are prepared, see `MULTI_IMAGE`.
+    """
+
+    siglip: str | None = None
+    prompts: str | None = None
+    multi_image: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_known('profile', self.profile, PROFILES)
+        check_known('multi_image', self.multi_image or MULTI_IMAGE[0], MULTI_IMAGE)
+
+
+class RoboInter:
+    """Loads in the constructor; see `RoboInterConfig` for the options."""
+
+    Config: ClassVar[type[RoboInterConfig]] = RoboInterConfig
+    outputs = frozenset({'boxes', 'keypoints', 'traces', 'text'})
+
+    def __init__(self, config: RoboInterConfig) -> None:
+        self._config = config
+        self._profile = PROFILES[config.profile]
+        self._multi_image = config.multi_image or self._profile.multi_image
+        self._book: dict[str, Question] = read_book(Path(config.prompts) if config.prompts else None)
+        folder = _folder(config)
+        self.tokenizer = QwenTokenizer(folder)
+        with torch_errors('loading robointer', device=config.device):
+            self.network = OneVisionNetwork(_source(config, folder, len(self.tokenizer)))
+        self._features = Remembered[torch.Tensor](8 if config.share_prefix else 0)
+        self._prompts = PromptCache() if config.share_prefix else None
+
+    def predict(
+        self,
+        frame: Frame | Sequence[Frame],
+        query: Query,
+        *,
+        progress: ProgressCallback | None = None,
+        stop: StopFlag | None = None,
+    ) -> Prediction:
+        """Answer one query of a task in `robointer_answers.TASKS`, contact_box when it names none.
+
+        Boxes, points and traces are about the newest frame; a choice, a decision or a plan looks at all of a clip.
+        """
+        task = _task(query)
+        frames = [single_frame(frame)] if isinstance(frame, Frame) or task.key else list(frame)
+        newest = single_frame(frames)
+        report = progress or (lambda _: None)
+        marks = [time.perf_counter()]
+        with torch_errors('robointer', device=self._config.device):
+            report(Progress('preprocess', 0.0))
+            question = query.text if self._profile.verbatim else ask(self._book, task, query)
+            ids = self.tokenizer.encode_prompt(chatml(with_images(question, len(frames))))
+            embeddings = self._embed(ids, frames, report, stop)
+            marks.append(time.perf_counter())
+            written = self._write(embeddings, report, stop)
+        text = self.tokenizer.decode(written.ids).strip()
+        marks.append(time.perf_counter())
+        report(Progress('parse', 1.0, text))
+        seconds = {'encode': marks[1] - marks[0], 'generate': marks[2] - marks[1], 'total': marks[2] - marks[0]}
+        size = newest.width, newest.height
+        prediction = Prediction('robointer', query, text, confidence=written.confidence, seconds=seconds)
+        whole = written.ids[-1] in self.tokenizer.eos_ids
+        return to_prediction(prediction, task, Coordinates(size, size, shares=True), whole=whole)
+
+    def _embed(
+        self, ids: Sequence[int], frames: Sequence[Frame], report: ProgressCallback, stop: StopFlag | None
+    ) -> torch.Tensor:
+        features = []
+        for index, frame in enumerate(frames):
+            check_stop(stop)
+            report(Progress('encode', 0.05 + 0.05 * index / len(frames)))
+            squared = len(frames) > 1 and self._multi_image == 'train_pad'
+            encode = partial(self._encode_squared if squared else self._encode_tiled, frame)
+            features.append(self._features.get(frame.rgb, encode, kind=str(squared)))
+        check_stop(stop)
+        embeddings = self.network.embed(ids, features)
+        limit = int(self.network.llm.config.max_position_embeddings)
+        if embeddings.shape[1] > limit:
+            raise AffordanceError(
+                Code.BAD_INPUT,
+                f'the question has {embeddings.shape[1]} tokens with its images, {limit} fit; give fewer',
+            )
+        return embeddings
+
+    def _encode_tiled(self, frame: Frame) -> torch.Tensor:
+        return self.network.image_features(self.network.anyres.tiles(frame.rgb), (frame.width, frame.height))
+
+    def _encode_squared(self, frame: Frame) -> torch.Tensor:
+        return self.network.image_features(self.network.anyres.squared(frame.rgb), (frame.width, frame.height))
+
+    def _write(self, embeddings: torch.Tensor, report: ProgressCallback, stop: StopFlag | None) -> Written:
+        settings = self._config.settings(self._profile.decode)
+
+        def on_token(ids: list[int]) -> None:
+            report(Progress('generate', 0.1 + 0.85 * len(ids) / settings.max_new_tokens, self.tokenizer.decode(ids)))
+
+        llm = self.network.llm
+        session = Session(llm.model, llm.lm_head, Prompt(embeddings), self._prompts)
+        return write(session, self.tokenizer.eos_ids, settings, Watch(stop, on_token))
+
+    def describe(self) -> ModelInfo:
+        """Tell what is loaded and what of it was checked against the official code."""
+        parameters, memory = count_memory(self.network.parts)
+        return ModelInfo(
+            name='robointer',
+            parameters=parameters + self.network.newline.numel(),
+            dtype=self._config.dtype,
+            device=str(self.network.device),
+            memory_bytes=memory,
+            code_licence='MIT (LLaVA part Apache-2.0)',
+            weights_licence='Apache-2.0 as the card says; the base models keep theirs',
+            repository='https://github.com/InternRobotics/RoboInter',
+            checkpoint=str(self._config.checkpoint),
+            checked=('tiles, features, logits, greedy answers and parsers equal the official code on tiny weights',),
+            unchecked=(
+                'accuracy of the 7B weights',
+                'the wording of the questions: the official ones are in the data set only',
+                'contact_points: no training recipe of the release has them',
+                'GPU roundings',
+            ),
+            settings={
+                'profile': self._config.profile,
+                'multi_image': self._multi_image,
+                'prompts': ', '.join(sorted({question.provenance for question in self._book.values()})),
+                'quantization': self._config.quantization or 'none',
+            },
+        )
+
+
+def _task(query: Query) -> Task:
+    name = query.task or TASK_OF_A_PLAIN_QUERY
+    check_known('task', name, BY_NAME)
+    return BY_NAME[name]
+
+
+def _folder(config: RoboInterConfig) -> Path:
+    if config.checkpoint is None:
+        raise AffordanceError(
+            Code.MISSING_WEIGHTS, 'robointer needs checkpoint=: the folder of the release (docs/models/robointer.md)'
+        )
+    folder = Path(config.checkpoint)
+    if not (folder / 'config.json').is_file():
+        raise AffordanceError(Code.MISSING_WEIGHTS, f'{folder} is no checkpoint folder: it has no config.json')
+    return folder
+
+
+def _source(config: RoboInterConfig, folder: Path, tokens: int) -> OneVisionSource:
+    return OneVisionSource(
+        folder,
+        tokens,
+        Path(config.siglip) if config.siglip else None,
+        main_device(config.device),
+        torch_dtype(config.dtype),
+        spread=config.device == AUTO,
+        quantization=config.quantization,
+        attention=config.attention,
+    )
