@@ -51,6 +51,11 @@ def digits(least: int, most: int) -> Pattern:
     return Pattern(f'[0-9]{{{least},{most}}}', most)
 
 
+def whole_number(most: int) -> Pattern:
+    """Return a number of at most `most` digits, without a leading zero, which JSON forbids."""
+    return Pattern(f'(0|[1-9][0-9]{{0,{most - 1}}})', most)
+
+
 def sequence(*parts: Pattern | str) -> Pattern:
     """Return one part after another; a str is a literal."""
     patterns = [literal(part) if isinstance(part, str) else part for part in parts]

@@ -24,6 +24,7 @@ from affordance_ros.models.parts.grammar import (
     most_repetitions,
     repeated,
     sequence,
+    whole_number,
 )
 from affordance_ros.models.parts.point_answers import parse_points, point_list_grammar
 from affordance_ros.models.parts.tokenizer import LlamaTokenizer
@@ -203,6 +204,7 @@ def test_patterns_count_their_longest_text():
     assert literal('[{"x": ').longest == 7
     assert either('yes', 'no').longest == 3
     assert sequence('(', digits(1, 4), ')').longest == 6
+    assert whole_number(3).longest == 3
     assert repeated(literal('ab'), 0, 3, ', ').longest == 3 * 2 + 2 * 2
     assert most_repetitions(20, 2, literal('ab'), ', ') == 5
     assert most_repetitions(3, 2, literal('ab'), ', ') == 0
