@@ -98,10 +98,9 @@ class Preparation:
         if (height, width) != rgb.shape[:2]:
             image = Image.fromarray(np.ascontiguousarray(rgb)).resize((width, height), Image.Resampling.BICUBIC)
             rgb = np.asarray(image)
-        values: npt.NDArray[np.float32] = (rgb.astype(np.float64) * (1 / 255)).astype(
-            np.float32
-        )  # this order of rounding is the official one
-        values = (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        mean, std = (np.asarray(each, dtype=np.float32) for each in (self.mean, self.std))
+        shares = (rgb.astype(np.float64) * (1 / 255)).astype(np.float32)  # this order of rounding is the official one
+        values = np.divide(np.subtract(shares, mean), std)
         rows, columns = height // self.patch, width // self.patch
         blocks = values.reshape(
             rows // self.merge, self.merge, self.patch, columns // self.merge, self.merge, self.patch, 3
