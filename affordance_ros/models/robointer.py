@@ -23,14 +23,26 @@ from affordance_ros.models.base import (
     check_stop,
     single_frame,
 )
-from affordance_ros.models.parts.decoding import DecodeSettings, Prompt, PromptCache, Session, Watch, Written, write
+from affordance_ros.models.parts.decoding import (
+    DecodeSettings,
+    Guide,
+    Prompt,
+    PromptCache,
+    Session,
+    Watch,
+    Written,
+    write,
+)
 from affordance_ros.models.parts.device import count_memory, torch_dtype, torch_errors
+from affordance_ros.models.parts.grammar import GuideVocabulary, check_fits
 from affordance_ros.models.parts.llava_onevision import OneVisionNetwork, OneVisionSource
 from affordance_ros.models.parts.placement import AUTO, main_device
+from affordance_ros.models.parts.qwen_guides import byte_level_table
 from affordance_ros.models.parts.qwen_tokenizer import QwenTokenizer, chatml
 from affordance_ros.models.parts.remembered import Remembered
 from affordance_ros.models.parts.text_options import TextOptions, check_known
 from affordance_ros.models.robointer_answers import BY_NAME, Coordinates, Task
+from affordance_ros.models.robointer_grammar import answer_grammar
 from affordance_ros.models.robointer_predictions import TASK_OF_A_PLAIN_QUERY, to_prediction
 from affordance_ros.models.robointer_prompts import Question, ask, read_book, with_images
 from affordance_ros.results import Frame, Prediction, Query
@@ -102,6 +114,10 @@ class RoboInter:
             self.network = OneVisionNetwork(_source(config, folder, len(self.tokenizer)))
         self._features = Remembered[torch.Tensor](8 if config.share_prefix else 0)
         self._prompts = PromptCache() if config.share_prefix else None
+        self._guides: GuideVocabulary | None = None
+        if config.decode == 'constrained':
+            table = byte_level_table(self.tokenizer.fast, self.tokenizer.eos_ids[0])
+            self._guides = GuideVocabulary(table, self.network.llm.config.vocab_size)
 
     def predict(
         self,
@@ -126,7 +142,7 @@ class RoboInter:
             ids = self.tokenizer.encode_prompt(chatml(with_images(question, len(frames))))
             embeddings = self._embed(ids, frames, report, stop)
             marks.append(time.perf_counter())
-            written = self._write(embeddings, report, stop)
+            written = self._write(embeddings, self._guide(task), report, stop)
         text = self.tokenizer.decode(written.ids).strip()
         marks.append(time.perf_counter())
         report(Progress('parse', 1.0, text))
@@ -162,7 +178,17 @@ class RoboInter:
     def _encode_squared(self, frame: Frame) -> torch.Tensor:
         return self.network.image_features(self.network.anyres.squared(frame.rgb), (frame.width, frame.height))
 
-    def _write(self, embeddings: torch.Tensor, report: ProgressCallback, stop: StopFlag | None) -> Written:
+    def _guide(self, task: Task) -> Guide | None:
+        """Return what keeps the answer in the format of its task; a plan has none."""
+        grammar = answer_grammar(task, shares=True)
+        if self._guides is None or grammar is None:
+            return None
+        check_fits(grammar, self._config.settings(self._profile.decode).max_new_tokens, 'robointer')
+        return self._guides.guide(grammar, self.network.device)
+
+    def _write(
+        self, embeddings: torch.Tensor, guide: Guide | None, report: ProgressCallback, stop: StopFlag | None
+    ) -> Written:
         settings = self._config.settings(self._profile.decode)
 
         def on_token(ids: list[int]) -> None:
@@ -170,7 +196,7 @@ class RoboInter:
 
         llm = self.network.llm
         session = Session(llm.model, llm.lm_head, Prompt(embeddings), self._prompts)
-        return write(session, self.tokenizer.eos_ids, settings, Watch(stop, on_token))
+        return write(session, self.tokenizer.eos_ids, settings, Watch(stop, on_token), guide)
 
     def describe(self) -> ModelInfo:
         """Tell what is loaded and what of it was checked against the official code."""
@@ -196,6 +222,7 @@ class RoboInter:
                 'profile': self._config.profile,
                 'multi_image': self._multi_image,
                 'prompts': ', '.join(sorted({question.provenance for question in self._book.values()})),
+                'decode': self._config.decode,
                 'quantization': self._config.quantization or 'none',
             },
         )
