@@ -33,6 +33,14 @@ def dot(canvas: Canvas, pixel: npt.ArrayLike, radius: float, color: Color) -> No
         cv2.circle(canvas, (u, v), r, color, -1, cv2.LINE_AA, _SUBPIXEL)
 
 
+def ring(canvas: Canvas, pixel: npt.ArrayLike, radius: float, color: Color, width: float = 1.0) -> None:
+    """Draw an anti-aliased circle; does nothing when the pixel is NaN or far outside, or the radius is too large."""
+    center = np.asarray(pixel, np.float64)
+    if np.isfinite(center).all() and np.abs(center).max() < _FAR_PX and 0 <= radius < _FAR_PX:
+        u, v, r = (int(round(value * 2**_SUBPIXEL)) for value in (*center, radius))
+        cv2.circle(canvas, (u, v), r, color, max(1, round(width)), cv2.LINE_AA, _SUBPIXEL)
+
+
 @lru_cache(maxsize=32)
 def font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
     """Return Pillow's own font, so that pictures look the same on every machine."""

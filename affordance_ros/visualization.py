@@ -5,17 +5,19 @@
 The 3D view is in `view_3d.py`; it shares the colours, the text and the gripper's outline with this file.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from affordance_ros.drawing import Canvas, Color, arrow_head, darken, dot, line, text_width, wrap, write
+from affordance_ros.drawing import Canvas, Color, arrow_head, darken, dot, line, ring, text_width, wrap, write
 from affordance_ros.geometry.camera import project
 from affordance_ros.results import (
     Boxes,
     FloatArray,
     GraspTarget,
+    HandTrajectory,
     Heatmap,
     Intrinsics,
     Keypoints,
@@ -67,7 +69,17 @@ def summary(answer: 'Answer') -> tuple[str, Color]:
     points = answer.prediction.keypoints
     if answer.frame.depth is None and points is not None and len(points):
         return f'{len(points)} point{"s" if len(points) > 1 else ""} (no depth: in the image only)', KEYPOINT
+    if answer.prediction.hands:
+        return _said_hands(answer.prediction.hands), RIGHT_HAND
     return 'no grasp: nothing was found', ABSTAINED
+
+
+def _said_hands(hands: Sequence[HandTrajectory]) -> str:
+    """Return how far the hand paths look ahead, and whether anybody judged that the hands are there."""
+    sides = ' and '.join(hand.side for hand in hands)
+    ahead = max((float(hand.times_s[-1]) for hand in hands if len(hand)), default=0.0)
+    judged = '' if all(hand.present is not None for hand in hands) else ', presence not judged'
+    return f'{sides} hand, next {ahead:.2g} s{judged}'
 
 
 def gripper_segments(target: GraspTarget) -> FloatArray:
@@ -104,7 +116,8 @@ def _draw_prediction(canvas: Canvas, prediction: Prediction, scale: float) -> li
     paths = [(trace.points, TRACE, 'trace', trace.label) for trace in prediction.traces or ()]
     for hand in prediction.hands or ():
         color = LEFT_HAND if hand.side == 'left' else RIGHT_HAND
-        paths.append((hand.points, color, f'{hand.side} hand', ''))
+        _draw_steps(canvas, hand, color, scale)
+        paths.append((hand.points, color, f'{hand.side} hand', hand.side))
     for points, color, kind, label in paths:
         _draw_path(canvas, points, color, scale)
         if label and len(points):
@@ -139,6 +152,14 @@ def _draw_boxes(canvas: Canvas, boxes: Boxes, scale: float) -> None:
         text = ' '.join(part for part in (label, f'{score:.2f}' if np.isfinite(score) else '') if part)
         if text:
             write(canvas, text, (x0 + 2, y0 - 10 * scale), BOX, _text_size(canvas))
+
+
+def _draw_steps(canvas: Canvas, hand: HandTrajectory, color: Color, scale: float) -> None:
+    """Draw the steps of a hand path, each within the circle in which its samples lie."""
+    for point, spread in zip(hand.points, np.asarray(hand.spread_px), strict=True):
+        dot(canvas, point, 3 * scale, color)
+        if np.isfinite(spread):
+            ring(canvas, point, spread, color, scale)
 
 
 def _draw_path(canvas: Canvas, points: FloatArray, color: Color, scale: float) -> None:

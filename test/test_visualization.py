@@ -36,9 +36,12 @@ from affordance_ros.visualization import (
     CONTACT,
     GRASP,
     KEYPOINT,
+    LEFT_HAND,
     NORMAL,
+    RIGHT_HAND,
     draw_overlay,
     gripper_segments,
+    summary,
 )
 
 WIDTH, HEIGHT = 320, 240
@@ -155,6 +158,22 @@ def test_a_mask_colours_its_pixels_only() -> None:
     changed = (image != GRAY).any(axis=2)
     assert changed[102:138, 52:88].all()
     assert not changed[100:140, 100:].any()
+
+
+def test_both_hand_paths_are_drawn_with_the_circle_of_their_samples() -> None:
+    times = [0.25, 0.5]
+    right = HandTrajectory([(60.0, 120.0), (200.0, 120.0)], times, 'right', [12.0, 12.0])
+    left = HandTrajectory([(250.0, 60.0), (250.0, 160.0)], times, 'left')
+    answer = make_answer(replace(empty(), hands=(right, left)))
+    answer = replace(answer, frame=replace(answer.frame, depth=None))
+    image = draw_overlay(answer)
+    for u, v, color in ((150, 120, RIGHT_HAND), (250, 120, LEFT_HAND)):
+        assert np.abs(image[v, u].astype(int) - color).max() < 20
+    assert (image[120 - 12, 200] != GRAY).any()  # the circle
+    assert (image[120 - 9, 200] == GRAY).all()
+    assert summary(answer)[0] == 'right and left hand, next 0.5 s, presence not judged'
+    sure = replace(answer, prediction=replace(empty(), hands=(replace(right, present=True),)))
+    assert summary(sure)[0] == 'right hand, next 0.5 s'
 
 
 def every_kind() -> list[Prediction]:

@@ -11,7 +11,7 @@ from synthetic_depth import CAMERA, cylinder, frame_of, plane, ring, slab
 from affordance_ros.errors import Code
 from affordance_ros.geometry.depth import NoiseModel
 from affordance_ros.geometry.lifting import LiftSettings, lift
-from affordance_ros.results import Abstention, Contact, Frame, Keypoints, Prediction, Query
+from affordance_ros.results import Abstention, Contact, Frame, HandTrajectory, Keypoints, Prediction, Query
 
 SETTINGS = LiftSettings()
 SIGMA = 0.0015
@@ -104,6 +104,35 @@ def test_garbage_never_crashes(seed: int, u: float, v: float, size: float) -> No
     if isinstance(item, Contact):
         assert np.isfinite([*item.point, *item.normal, *item.axis]).all()
         assert item.point[2] >= 0.15
+
+
+def hands(present: list[bool | None]) -> tuple[HandTrajectory, ...]:
+    path, times = [(100.0, 400.0), (320.0, 240.0)], [0.25, 0.5]
+    return tuple(
+        HandTrajectory(path, times, side, present=there)
+        for side, there in zip(('right', 'left'), present, strict=False)
+    )
+
+
+def test_the_end_of_a_hand_path_is_lifted_when_the_hand_counts() -> None:
+    frame = frame_of(TABLE)
+    for given_hands, wanted in (
+        (hands([None]), ['right hand']),
+        (hands([True, False]), ['right hand']),
+        (hands([True, True]), ['right hand', 'left hand']),
+    ):
+        items = lift(frame, Prediction('fake', Query(text='x'), hands=given_hands), SETTINGS)
+        assert [item.label for item in items] == wanted
+        for item in items:
+            assert isinstance(item, Contact)
+            assert item.pixel == (320, 240)
+
+
+def test_paths_of_hands_that_nobody_judged_give_no_contact() -> None:
+    for given_hands in (hands([None, None]), hands([False]), hands([False, None])):
+        (item,) = lift(frame_of(TABLE), Prediction('fake', Query(text='x'), hands=given_hands), SETTINGS)
+        assert isinstance(item, Abstention)
+        assert 'right_hand' in item.message
 
 
 def test_more_noise_more_covariance() -> None:
