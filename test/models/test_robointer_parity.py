@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""RoboInter against the recorded outputs of the official code: tiles, features, logits, greedy answers, token counts."""
+"""RoboInter against the recorded outputs of the official code: tiles, features, logits, answers, token counts."""
 
 import hashlib
 import json
