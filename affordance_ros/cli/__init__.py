@@ -147,19 +147,20 @@ def train(
 
 @app.command()
 def convert(  # noqa: PLR0913 - the options of a command
-    model: Annotated[str, typer.Argument(help='Which model the checkpoint is of: robopoint.')],
+    model: Annotated[str, typer.Argument(help='Which model the checkpoint is of: robopoint or robointer.')],
     checkpoint: Annotated[Path, typer.Argument(help='Folder of the official checkpoint.')],
-    to: Annotated[str, typer.Option(help='Layout to write: hf-llava.')],
+    to: Annotated[str, typer.Option(help='Layout to write: hf-llava or hf-llava-onevision.')],
     out: Annotated[Path, typer.Option(help='New folder.')],
     clip: Annotated[Path | None, typer.Option(help='Folder of the CLIP tower.')] = None,
     base: Annotated[Path | None, typer.Option(help='Folder of the base under a LoRA.')] = None,
     dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = 'float16',
+    siglip: Annotated[Path | None, typer.Option(help='Folder of the SigLIP tower, for its sizes.')] = None,
 ) -> None:
     """Write an official checkpoint in a layout that transformers and vLLM load."""
     from affordance_ros.models.conversion import ConvertRequest, converter
 
     with explained():
-        converter(model, to)(ConvertRequest(checkpoint, out, clip, base, dtype))
+        converter(model, to)(ConvertRequest(checkpoint, out, clip, base, dtype, siglip))
         typer.echo(f'wrote {out}')
 
 

@@ -13,13 +13,14 @@ from affordance_ros.errors import AffordanceError, Code
 
 @dataclass(frozen=True)
 class ConvertRequest:
-    """checkpoint: folder of the release. out: new folder. clip, base: as the options of the model. dtype: to write."""
+    """checkpoint: folder of the release. out: new folder. clip, base, siglip: options of the model. dtype: to write."""
 
     checkpoint: Path
     out: Path
     clip: Path | None = None
     base: Path | None = None
     dtype: str = 'float16'
+    siglip: Path | None = None
 
     def prepare(self) -> None:
         """Make the folder `out`. Raises BAD_INPUT when it holds something already."""
@@ -31,6 +32,7 @@ class ConvertRequest:
 Converter = Callable[[ConvertRequest], None]
 CONVERTERS = {
     ('robopoint', 'hf-llava'): 'affordance_ros.models.conversion.hf_llava:convert',
+    ('robointer', 'hf-llava-onevision'): 'affordance_ros.models.conversion.hf_llava_onevision:convert',
 }
 
 

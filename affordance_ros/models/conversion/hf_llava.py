@@ -15,6 +15,7 @@ from transformers import GenerationConfig, LlavaConfig, LlavaForConditionalGener
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.conversion import ConvertRequest
 from affordance_ros.models.conversion.fast_tokenizer import fast_tokenizer
+from affordance_ros.models.conversion.rows import add_mean_rows
 from affordance_ros.models.parts.clip_image import ClipPreprocessor
 from affordance_ros.models.parts.device import torch_dtype
 from affordance_ros.models.parts.llava import LlavaNetwork
@@ -22,7 +23,6 @@ from affordance_ros.models.parts.llava_loading import LlavaSource
 from affordance_ros.models.parts.tokenizer import IMAGE_TOKEN
 
 PAD_TOKEN = '<pad>'
-ROWS_MULTIPLE = 64
 CHAT_TEMPLATE = (
     "{{ 'A chat between a curious user and an artificial intelligence assistant. "
     "The assistant gives helpful, detailed, and polite answers to the user\\'s questions.' }}"
@@ -62,11 +62,9 @@ def _assemble(network: LlavaNetwork, image_id: int, tokens: int) -> LlavaForCond
     kind = network.config.get('mm_projector_type', 'linear')
     if kind not in ('linear', 'mlp2x_gelu'):
         raise AffordanceError(Code.BAD_CHECKPOINT, f'a projector {kind!r} has no place in this layout')
-    rows = -(-max(tokens, network.llm.config.vocab_size) // ROWS_MULTIPLE) * ROWS_MULTIPLE
-    text = network.llm.config.to_dict() | {'vocab_size': rows}
     config = LlavaConfig(
-        vision_config=network.vision.config.to_dict(), text_config=text, image_token_index=image_id,
-        projector_hidden_act='gelu' if kind == 'mlp2x_gelu' else 'linear',
+        vision_config=network.vision.config.to_dict(), text_config=network.llm.config.to_dict(),
+        image_token_index=image_id, projector_hidden_act='gelu' if kind == 'mlp2x_gelu' else 'linear',
         vision_feature_layer=network.config.get('mm_vision_select_layer', -2),
         image_seq_length=(network.vision.config.image_size // network.vision.config.patch_size) ** 2,
     )  # fmt: skip
@@ -77,7 +75,7 @@ def _assemble(network: LlavaNetwork, image_id: int, tokens: int) -> LlavaForCond
     inner.vision_tower = network.vision.to(network.dtype)
     _fill_projector(inner.multi_modal_projector, network)
     model.lm_head = network.llm.lm_head
-    _add_rows(model, rows)
+    add_mean_rows(model, tokens)
     return model
 
 
@@ -90,16 +88,6 @@ def _fill_projector(target: Any, network: LlavaNetwork) -> None:
     target.linear_1, target.linear_2 = layers, torch.nn.Linear(size, size, dtype=network.dtype)
     torch.nn.init.eye_(target.linear_2.weight)
     torch.nn.init.zeros_(target.linear_2.bias)
-
-
-def _add_rows(model: Any, rows: int) -> None:
-    """Lengthen the embedding and the head by mean rows; a mean row is never the best answer of a trained head."""
-    for module in (model.get_input_embeddings(), model.lm_head):
-        weight = module.weight.data
-        more = weight.float().mean(0, keepdim=True).to(weight.dtype).expand(rows - weight.shape[0], -1)
-        module.weight = torch.nn.Parameter(torch.cat([weight, more]), requires_grad=False)
-    model.get_input_embeddings().num_embeddings = model.lm_head.out_features = rows
-    model.model.language_model.config.vocab_size = rows
 
 
 def _image_processor(network: LlavaNetwork) -> dict[str, Any]:
