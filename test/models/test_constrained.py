@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """`decode='constrained'` in the models: answers always parse, cost fewer passes and agree with free ones that parse."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from affordance_ros.errors import AffordanceError, Code, UnparsableAnswer
 from affordance_ros.models import load_model
 from affordance_ros.results import Frame, Query
 from affordance_ros.scenes import sample_scene
 
+ROBOINTER = Path(__file__).parents[1] / 'data' / 'parity' / 'robointer' / 'llavaov'
 QUESTION = 'Find a few spots within the vacant area to the right of the red mug.'
 
 
@@ -128,3 +132,31 @@ def test_options_that_cannot_hold_are_refused(options):
 
 def test_describe_tells_how_answers_are_decoded(pocket):
     assert {how: model.describe().settings['decode'] for how, model in pocket.items()} == {how: how for how in pocket}
+
+
+@pytest.fixture(scope='module')
+def robointer():
+    options = {'checkpoint': str(ROBOINTER / 'checkpoint'), 'siglip': str(ROBOINTER / 'siglip-tiny-patch14-384')}
+    return {how: load_model('robointer', decode=how, **options) for how in ('free', 'constrained')}
+
+
+@pytest.mark.parametrize('task', ['current_box', 'contact_points', 'trace', 'decide'])
+def test_robointer_parses_in_few_passes_where_random_weights_would_not(robointer, task):
+    frame = Frame(np.array(Image.open(ROBOINTER.parent / 'images' / 'droid_320x180.png').convert('RGB')))
+    query = Query(text='the red cup', task=task)
+    with pytest.raises(UnparsableAnswer):
+        robointer['free'].predict(frame, query)
+    counted = passes(robointer['constrained'])
+    prediction = robointer['constrained'].predict(frame, query)
+    found = prediction.boxes or prediction.keypoints or prediction.traces or prediction.text
+    assert len(found)
+    assert not [repair for repair in prediction.repairs if 'plain numbers' in repair or 'brackets' in repair]
+    assert len(counted) < len(robointer['constrained'].tokenizer.encode(prediction.text)) or task == 'decide'
+
+
+def test_robointer_refuses_less_room_than_an_answer_needs():
+    options = {'checkpoint': str(ROBOINTER / 'checkpoint'), 'siglip': str(ROBOINTER / 'siglip-tiny-patch14-384')}
+    model = load_model('robointer', decode='constrained', max_new_tokens=20, **options)
+    with pytest.raises(AffordanceError, match='max_new_tokens') as caught:
+        model.predict(Frame(np.zeros((60, 80, 3), np.uint8)), Query(text='the cup', task='trace'))
+    assert caught.value.code == Code.BAD_INPUT
