@@ -14,7 +14,7 @@ from PIL import Image
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models import load_model
-from affordance_ros.models.glover_official import official_text
+from affordance_ros.models.glover_official import official_overlay, official_text
 from affordance_ros.models.glover_prompts import TRAINING_ANSWER, build_prompt, build_question
 from affordance_ros.models.parts.sam import prepare, resize_rgb
 from affordance_ros.results import Frame, Query
@@ -184,11 +184,10 @@ def test_every_map_is_there(variant, case):
     assert [list(map(int, peak)) for peak in peaks] == expected(variant)[case].get('argmax_per_mask', [])
 
 
-@cases('greedy')
+@pytest.mark.parametrize('case', ['c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'noseg', 'twoseg'])
+@pytest.mark.parametrize('variant', VARIANTS)
 def test_logits_of_the_answer(variant, case):
     recorded = arrays(f'{variant}/expected/{case}.npz')
-    if 'answer_logits' not in recorded:
-        pytest.skip('this case holds none')
     network = model(variant).network
     features = network.project(network.clip_features(network.clip_pixels(frame_and_query(variant, case)[0].rgb)))
     sequence = recorded['sequence'].tolist()
@@ -266,3 +265,11 @@ def test_the_robot_profile_reads_only_the_answer(variant):
 def test_the_forced_text_is_the_one_of_the_training():
     forced = {entry['answer'] for v in VARIANTS for entry in expected(v).values() if entry['kind'] == 'forced'}
     assert forced == {TRAINING_ANSWER}
+
+
+@pytest.mark.parametrize('index', [0, 1])
+def test_the_official_overlay(index):
+    recorded = arrays('expected/metric_cases.npz')
+    image = recorded[f'overlay{index}_image_bgr'][..., ::-1]
+    drawn = official_overlay(np.ascontiguousarray(image), recorded[f'overlay{index}_map'].astype(np.float32))
+    assert np.array_equal(drawn[..., ::-1], recorded[f'overlay{index}_out'])
