@@ -1,0 +1,43 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The answer format of Affordance-R1 as a grammar: thoughts of bounded length, then a JSON list of bounded length."""
+
+from affordance_ros.models.parts.grammar import (
+    Grammar,
+    Pattern,
+    Words,
+    either,
+    grammar_of,
+    most_repetitions,
+    repeated,
+    sequence,
+)
+
+MOST_ITEMS = 8
+_PIXEL = either(Pattern('8[0-3][0-9]', 3), '840', Pattern('[1-7][0-9]{2}|[1-9]?[0-9]', 3))  # of the 840 x 840 image
+_VERB = Pattern('[a-z][a-z -]{0,23}', 24)
+_ITEM = sequence(
+    '{"bbox_2d": [', _PIXEL, ',', _PIXEL, ',', _PIXEL, ',', _PIXEL,
+    '], "point_2d": [', _PIXEL, ',', _PIXEL, '], "affordance": "', _VERB, '"}',
+)  # fmt: skip
+_TAGS = ('<think>', '</think><rethink>', '</rethink><answer>[', ']</answer>')
+_THINKING_SHARE, _FIRST_SHARE = 0.5, 0.6  # of the tokens for both thoughts; of those for the first one
+
+
+def answer_grammar(max_new_tokens: int, *, thinking: bool = True) -> Grammar:
+    """Return the grammar of an answer that surely fits into `max_new_tokens`, the closing token included.
+
+    thinking: with both thoughts; else only the list and its closing tag, for a prompt that ends with '<answer>['.
+    """
+    tags = sum(len(tag) for tag in (_TAGS if thinking else _TAGS[3:]))
+    room = max_new_tokens - 1 - tags
+    listed = int(room * (1 - _THINKING_SHARE)) if thinking else room
+    most = max(1, min(MOST_ITEMS, most_repetitions(listed, 0, _ITEM, ', ')))
+    items = repeated(_ITEM, 0, most, ', ')
+    if not thinking:
+        return grammar_of(sequence(items, _TAGS[3]))
+    words = max(2, room - items.longest)
+    first = int(words * _FIRST_SHARE)
+    return grammar_of(
+        _TAGS[0], Words(first), _TAGS[1], Words(words - first), sequence(_TAGS[2], items, _TAGS[3])
+    )  # fmt: skip

@@ -1,0 +1,106 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Affordance-R1's answers as a grammar: always whole, always JSON, within the room that is given."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from affordance_ros.errors import AffordanceError
+from affordance_ros.models.affordance_r1_grammar import MOST_ITEMS, answer_grammar
+from affordance_ros.models.parts.grammar import GuideVocabulary, check_fits
+from affordance_ros.models.parts.qwen_guides import byte_level_table
+from affordance_ros.models.parts.qwen_tokenizer import QwenTokenizer
+
+FOLDER = Path(__file__).parents[1] / 'data/parity/robointer/llavaov/checkpoint'  # a byte-level tokenizer of the family
+CPU = torch.device('cpu')
+OFFICIAL = (
+    '<think> The mug has a handle. </think><rethink> It is made to be grasped. </rethink><answer>'
+    '[{"bbox_2d": [10,100,200,210], "point_2d": [30,110], "affordance": "hold"}, '
+    '{"bbox_2d": [225,296,706,786], "point_2d": [302,840], "affordance": "wrap-grasp"}]</answer>'
+)
+
+
+@pytest.fixture(scope='module')
+def tokenizer():
+    return QwenTokenizer(FOLDER)
+
+
+@pytest.fixture(scope='module')
+def vocabulary(tokenizer):
+    return GuideVocabulary(byte_level_table(tokenizer.fast, tokenizer.eos_ids[0]), len(tokenizer))
+
+
+def random_text(vocabulary, grammar, seed):
+    generator = np.random.default_rng(seed)
+    guide, ids = vocabulary.guide(grammar, CPU), []
+    while not ids or ids[-1] != vocabulary.eos_id:
+        new = guide.forced() or [int(generator.choice(np.flatnonzero(guide.allowed().numpy())))]
+        guide.advance(new)
+        ids += new
+    return ids
+
+
+@pytest.mark.parametrize('room', [260, 400, 1024])
+def test_random_answers_are_whole_json_within_the_room(vocabulary, tokenizer, room):
+    grammar = answer_grammar(room)
+    check_fits(grammar, room, 'affordance_r1')
+    for seed in range(12):
+        ids = random_text(vocabulary, grammar, seed)
+        assert len(ids) <= room
+        text = tokenizer.decode(ids)
+        match = re.fullmatch(r'<think>[^<]*</think><rethink>[^<]*</rethink><answer>(.*)</answer>', text, re.DOTALL)
+        items = json.loads(match[1])
+        assert len(items) <= MOST_ITEMS
+        for item in items:
+            values = item['bbox_2d'] + item['point_2d']
+            assert len(values) == 6
+            assert all(0 <= value <= 840 for value in values)
+            assert item['affordance']
+
+
+def test_the_format_of_the_official_prompt_passes_and_forced_tokens_are_its_own(tokenizer, vocabulary):
+    ids = [*tokenizer.encode(OFFICIAL), vocabulary.eos_id]
+    guide, position, forced = vocabulary.guide(answer_grammar(1024), CPU), 0, 0
+    while position < len(ids):
+        new = guide.forced()
+        forced += len(new)
+        if new:
+            assert new == ids[position : position + len(new)]
+        else:
+            new = [ids[position]]
+            assert guide.allowed()[new[0]]
+        guide.advance(new)
+        position += len(new)
+    assert forced > 0.3 * len(ids)
+
+
+def test_without_thoughts_only_the_list_is_written(vocabulary, tokenizer):
+    for seed in range(8):
+        text = tokenizer.decode(random_text(vocabulary, answer_grammar(300, thinking=False), seed))
+        assert text.endswith(']</answer>')
+        json.loads('[' + text.removesuffix('</answer>'))
+
+
+def test_coordinates_reach_840_and_no_farther(tokenizer, vocabulary):
+    for value, allowed in (
+        ('0', True),
+        ('9', True),
+        ('79', True),
+        ('839', True),
+        ('840', True),
+        ('841', False),
+        ('900', False),
+    ):
+        guide = vocabulary.guide(answer_grammar(300, thinking=False), CPU)
+        text = f'{{"bbox_2d": [{value},'
+        try:
+            guide.advance(tokenizer.encode(text))
+        except AffordanceError:
+            assert not allowed, value
+        else:
+            assert allowed, value
