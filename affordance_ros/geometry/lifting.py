@@ -82,7 +82,12 @@ def lift_places(frame: Frame, prediction: Prediction, settings: LiftSettings) ->
     for spot in spots_of(prediction):
         place = settled(frame, spot, settings.noise, settings.range_m)
         found += [Lifted(item, place.region) for item in lift_spots(frame, place, settings)]
-    return found or [Lifted(Abstention(*prediction.why_empty))]
+    if found:
+        return found
+    if prediction.hands:
+        text = 'nobody judged which hand acts, so no end of a path counts'
+        return [Lifted(Abstention(Code.EMPTY_MODEL_OUTPUT, f"{text}; ask for one: task 'right_hand' or 'left_hand'"))]
+    return [Lifted(Abstention(*prediction.why_empty))]
 
 
 def lift_spot(frame: Frame, spot: Spot, settings: LiftSettings) -> Contact | Abstention:

@@ -73,7 +73,7 @@ def _product(sub_scores: dict[str, float]) -> float:
 
 def _promise(contact: Contact, candidate: Candidate, gripper: GripperSettings) -> dict[str, float]:
     """Return the sub-scores that need no look at the surroundings: their product bounds the score from above."""
-    variation = contact.evidence.get('surface_variation', 0.0)
+    variation = 0.1 * max(0.0, contact.evidence.get('roughness', 1.0) - 1)
     room = float(np.clip(1.3 - candidate.width_m / gripper.max_aperture_m, 0.1, 1))
     tilted = float(np.cos(np.radians(candidate.tilt_deg)))
     sub_scores = {
