@@ -102,15 +102,21 @@ def _can_mmap(path: Path) -> bool:
 class StrictLoader:
     """Fills the parameters of a module built on the meta device; `finish` names every key that did not match.
 
-    where: the device of all parameters, or a function from the name of a parameter to its device.
+    where: the device of all parameters, or a function from the name of a parameter to its device. change: what is done
+    to (name, tensor of the final type and device) before it is stored, such as adding a LoRA.
     """
 
     def __init__(
-        self, module: torch.nn.Module, where: torch.device | Callable[[str], torch.device], dtype: torch.dtype
+        self,
+        module: torch.nn.Module,
+        where: torch.device | Callable[[str], torch.device],
+        dtype: torch.dtype,
+        *,
+        change: Callable[[str, torch.Tensor], torch.Tensor] | None = None,
     ) -> None:
         self._module = module
         self._where: Callable[[str], torch.device] = (lambda _: where) if isinstance(where, torch.device) else where
-        self._dtype = dtype
+        self._dtype, self._change = dtype, change
         self._wanted = {name: parameter.shape for name, parameter in module.named_parameters(remove_duplicate=False)}
         for name, part in module.named_modules():
             if isinstance(part, QuantizedLinear):
@@ -137,10 +143,13 @@ class StrictLoader:
     def _store(self, name: str, tensor: torch.Tensor) -> None:
         owner_name, _, leaf = name.rpartition('.')
         owner, device = self._module.get_submodule(owner_name), self._where(name)
+        value = tensor
+        if self._change is not None:
+            value = self._change(name, tensor.to(device=device, dtype=self._dtype, copy=True))
         if isinstance(owner, QuantizedLinear) and leaf == 'weight':
-            owner.fill(tensor, device)
+            owner.fill(value, device)
         else:
-            value = tensor.to(device=device, dtype=self._dtype, copy=True)
+            value = value.to(device=device, dtype=self._dtype, copy=value is tensor)
             setattr(owner, leaf, torch.nn.Parameter(value, requires_grad=False))
 
     def finish(self, source: str, *, may_miss: Callable[[str], bool] = lambda _: False) -> None:

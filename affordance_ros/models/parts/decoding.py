@@ -12,30 +12,11 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from transformers import DynamicCache
-from transformers.generation.logits_process import (
-    LogitsProcessorList,
-    RepetitionPenaltyLogitsProcessor,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
 
 from affordance_ros.models.base import StopFlag, check_stop
+from affordance_ros.models.parts.sampling import Chooser, DecodeSettings
 
-
-@dataclass(frozen=True)
-class DecodeSettings:
-    """temperature 0: greedy. top_k 0 and top_p 1: no limit. The seed fixes a sampled answer on one machine.
-
-    repetition_penalty: above 1 makes tokens that were written (or are in `Prompt.penalized`) less likely.
-    """
-
-    max_new_tokens: int = 512
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 50
-    repetition_penalty: float = 1.0
-    seed: int = 0
+__all__ = ['DecodeSettings', 'Guide', 'Prompt', 'PromptCache', 'Session', 'Watch', 'Written', 'write']
 
 
 @dataclass(frozen=True)
@@ -118,6 +99,7 @@ class Session:
 
     def __init__(self, decoder: Any, head: Any, prompt: Prompt, shared: PromptCache | None = None) -> None:
         self._decoder, self._head = decoder, head
+        self.device = prompt.embeddings.device  # results are brought back here from a decoder spread over GPUs
         self.penalized = tuple(prompt.penalized)
         self._shared = shared or PromptCache()
         self._cache, reused = self._shared.open(prompt)
@@ -129,11 +111,6 @@ class Session:
         self._hidden: torch.Tensor | None = None
         self.passes = 0
         self.generator: torch.Generator | None = None
-
-    @property
-    def device(self) -> torch.device:
-        """Where the text is."""
-        return self._waiting[0].device if self._waiting else self._last().device
 
     def embed(self, ids: Sequence[int]) -> torch.Tensor:
         """Return (1, n, H): the embeddings of token ids."""
@@ -173,8 +150,8 @@ class Session:
     def logits(self) -> torch.Tensor:
         """float32 (V,) for the next token."""
         self._run()
-        row: torch.Tensor = self._head(self._last()[:, -1:])[0, -1].float()
-        return row
+        row: torch.Tensor = self._head(self._last()[:, -1:])[0, -1]
+        return row.to(self.device).float()
 
     def _last(self) -> torch.Tensor:
         if self._hidden is None:
@@ -188,9 +165,10 @@ class Session:
         rows = self._waiting[0] if len(self._waiting) == 1 else torch.cat(self._waiting, dim=1)
         positions = {} if self._positions is None else {'position_ids': self._positions}
         try:
-            self._hidden = self._decoder(
+            states = self._decoder(
                 inputs_embeds=rows, past_key_values=self._cache, use_cache=True, **positions, **self._extra
             ).last_hidden_state
+            self._hidden = states.to(self.device)
         except BaseException:
             self._shared.clear()  # a pass that broke off leaves layers of different length
             raise
@@ -253,7 +231,7 @@ def write(
     Raises `AffordanceError(Code.CANCELED)` when the stop flag turns true.
     """
     session.generator = torch.Generator(device=session.device).manual_seed(settings.seed)
-    choose = _Chooser(settings, session.generator, session.penalized)
+    choose = Chooser(settings, session.generator, session.penalized)
     ids: list[int] = []
     probabilities: list[float] = []
     while len(ids) < settings.max_new_tokens:
@@ -273,34 +251,3 @@ def write(
             break
         session.push(new)
     return Written(ids, probabilities, session.passes)
-
-
-class _Chooser:
-    """Picks the next token as transformers does: penalty, then temperature, top-k and top-p, then a draw."""
-
-    def __init__(self, settings: DecodeSettings, generator: torch.Generator, penalized: Sequence[int]) -> None:
-        self._greedy = settings.temperature <= 0
-        self._penalized = list(penalized)
-        self._generator = generator
-        self._process = LogitsProcessorList()
-        if settings.repetition_penalty != 1:
-            self._process.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
-        if not self._greedy:
-            if settings.temperature != 1:
-                self._process.append(TemperatureLogitsWarper(settings.temperature))
-            if settings.top_k > 0:
-                self._process.append(TopKLogitsWarper(settings.top_k))
-            if settings.top_p < 1:
-                self._process.append(TopPLogitsWarper(settings.top_p))
-
-    def __call__(self, logits: torch.Tensor, written: list[int], allowed: torch.Tensor | None) -> tuple[int, float]:
-        """Return (token, its probability before any processing but the guide's)."""
-        if allowed is not None:
-            logits = logits.masked_fill(~allowed, -torch.inf)
-        before: Any = torch.tensor([self._penalized + written], dtype=torch.long, device=logits.device)
-        scores: Any = self._process(before, logits[None])
-        if self._greedy:
-            token = int(scores.argmax())
-        else:
-            token = int(torch.multinomial(scores.softmax(-1), 1, generator=self._generator))
-        return token, float(logits.softmax(-1)[token])

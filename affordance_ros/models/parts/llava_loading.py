@@ -17,7 +17,7 @@ from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.parts.checkpoint import StrictLoader, has_weights, read_json, read_tensors, weight_files
 from affordance_ros.models.parts.clip_image import ClipPreprocessor
 from affordance_ros.models.parts.device import check_attention
-from affordance_ros.models.parts.lora import merge_lora
+from affordance_ros.models.parts.lora import LoraAdapter
 from affordance_ros.models.parts.placement import Placement, place
 from affordance_ros.models.parts.quantization import quantize_linears
 
@@ -84,8 +84,7 @@ def build_parts(source: LlavaSource, config: Mapping[str, Any]) -> tuple[Any, to
         vision = CLIPVisionModel(vision_config)
         projector = build_projector(config, vision_config.hidden_size, llm.config.hidden_size)
     _restore_buffers(llm, vision, source.device)
-    if not source.is_lora:
-        quantize_linears(llm, source.quantization)
+    quantize_linears(llm, source.quantization)
     return vision, projector, llm, preprocessor
 
 
@@ -170,8 +169,9 @@ def load_weights(parts: tuple[Any, torch.nn.Module, Any], source: LlavaSource) -
     clip_folder = find_clip(source, read_json(source.checkpoint / 'config.json'))
     separate = clip_folder is not None and has_weights(clip_folder)
     placement = place(llm, source.device, source.dtype) if source.spread else Placement(source.device)
+    adapter = LoraAdapter(source.checkpoint, llm) if source.is_lora else None
     loaders = {
-        'llm': StrictLoader(llm, placement.device_of, source.dtype),
+        'llm': StrictLoader(llm, placement.device_of, source.dtype, change=adapter.merge if adapter else None),
         'projector': StrictLoader(projector, placement.main, source.dtype),
         'vision': StrictLoader(vision, placement.main, torch.float32),
     }
@@ -197,9 +197,8 @@ def load_weights(parts: tuple[Any, torch.nn.Module, Any], source: LlavaSource) -
     _fill_unused(vision, placement.main)
     if tied:
         llm.lm_head.weight = llm.model.embed_tokens.weight
-    if source.is_lora:
-        merge_lora(llm, source.checkpoint)
-        quantize_linears(llm, source.quantization)
+    if adapter:
+        _LOG.info('%d weights changed by the LoRA', adapter.finish())
     placement.connect(llm)
     _LOG.info('CLIP weights from %s', clip_source)
     return clip_source

@@ -1,6 +1,9 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""LoRA adapters in peft's file layout, merged into the weights with the roundings of peft (which is not needed)."""
+"""LoRA adapters in peft's file layout, merged into each weight as it is read, with the roundings of peft.
+
+So an adapter and its base load like a full checkpoint: no second copy, and rounding to int8 or int4 right after.
+"""
 
 import math
 import re
@@ -22,35 +25,50 @@ _REFUSED = {
 }
 
 
-def merge_lora(model: torch.nn.Module, folder: Path) -> int:
-    """Merge the adapter of `folder` into `model` in place and return how many weights changed.
+class LoraAdapter:
+    """The adapter of a folder, checked against the model that it is for (which may be on the meta device).
 
-    Adapters are raised to float32, multiplied, scaled and added to the weight, which is rounded once. Every key must
-    land, every target must have both halves, and at least one B must not be zero.
+    Every key must have its layer and every target both halves, and at least one B must not be zero.
     """
-    config = read_json(folder / 'adapter_config.json')
-    _check_config(config, folder)
-    file = next(
-        (folder / name for name in ('adapter_model.safetensors', 'adapter_model.bin') if (folder / name).is_file()),
-        None,
-    )
-    if file is None:
-        raise AffordanceError(
-            Code.MISSING_WEIGHTS, f'{folder} has adapter_config.json but no adapter_model.safetensors or .bin'
-        )
-    halves = _halves(file)
-    modules = dict(model.named_modules())
-    wanted = {name for name in modules if _is_target(name, config['target_modules'])}
-    if set(halves) != wanted:
-        missing, unexpected = sorted(wanted - set(halves)), sorted(set(halves) - wanted)
-        raise AffordanceError(
-            Code.BAD_CHECKPOINT, f'{file} does not fit the base; missing {missing[:5]}, unexpected {unexpected[:5]}'
-        )
-    if not any(bool(half['B'].any()) for half in halves.values()):
-        raise AffordanceError(Code.BAD_CHECKPOINT, f'every lora_B in {file} is zero: the adapter was never trained')
-    for name, half in halves.items():
-        _merge_one(name, modules[name].weight, half, config)
-    return len(halves)
+
+    def __init__(self, folder: Path, model: torch.nn.Module) -> None:
+        self._config = read_json(folder / 'adapter_config.json')
+        _check_config(self._config, folder)
+        names = ('adapter_model.safetensors', 'adapter_model.bin')
+        file = next((folder / name for name in names if (folder / name).is_file()), None)
+        if file is None:
+            raise AffordanceError(
+                Code.MISSING_WEIGHTS, f'{folder} has adapter_config.json but no adapter_model.safetensors or .bin'
+            )
+        self._file, self._halves = file, _halves(file)
+        self._left = set(self._halves)
+        wanted = {name for name, _ in model.named_modules() if _is_target(name, self._config['target_modules'])}
+        if self._left != wanted:
+            missing, unexpected = sorted(wanted - self._left), sorted(self._left - wanted)
+            raise AffordanceError(
+                Code.BAD_CHECKPOINT, f'{file} does not fit the base; missing {missing[:5]}, unexpected {unexpected[:5]}'
+            )
+        if not any(bool(half['B'].any()) for half in self._halves.values()):
+            raise AffordanceError(Code.BAD_CHECKPOINT, f'every lora_B in {file} is zero: the adapter was never trained')
+
+    def merge(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
+        """Add the adapter to parameter `name` in place, if it is for it, and return the parameter.
+
+        Both halves are raised to float32, multiplied, scaled and added to the weight, which is rounded once.
+        """
+        module = name.removesuffix('.weight')
+        if name.endswith('.weight') and module in self._halves:
+            _merge_one(module, tensor, self._halves[module], self._config)
+            self._left.discard(module)
+        return tensor
+
+    def finish(self) -> int:
+        """Return how many weights were changed. Raises BAD_CHECKPOINT when a part of the adapter was never used."""
+        if self._left:
+            raise AffordanceError(
+                Code.BAD_CHECKPOINT, f'{self._file}: no weight in the base for {", ".join(sorted(self._left)[:5])}'
+            )
+        return len(self._halves)
 
 
 def _check_config(config: dict[str, Any], folder: Path) -> None:

@@ -35,7 +35,8 @@ class Placement:
         if len(set(self.layers.values())) > 1:
             from accelerate import dispatch_model
 
-            dispatch_model(module, device_map=dict(self.layers), main_device=self.main, force_hooks=True)
+            skip: Any = getattr(module, '_skip_keys_device_placement', None)  # the cache stays with its layer
+            dispatch_model(module, dict(self.layers), main_device=self.main, skip_keys=skip, force_hooks=True)
 
 
 def main_device(name: str) -> torch.device:

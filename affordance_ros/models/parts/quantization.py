@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Linear layers with int8 or int4 weights, made while a checkpoint is read: less memory, the same activations.
 
-int8: one scale per row, symmetric. int4: groups of 64 columns with scale and offset, two values per byte. Weights are
-raised to the number type of the input for each product. torchao was tried first: its int4 needs CUDA and bfloat16
-(0.18), the official checkpoints are float16, and nothing of it could be tested without a GPU.
+int8: one scale per row, symmetric. int4: groups of 64 columns with scale (float16) and offset (a byte), two values per
+byte: 4.4 bits per weight. Weights are raised to the number type of the input for each product: less memory, not more
+speed. torchao was tried first: its int4 needs CUDA and bfloat16 (0.18), the official programs run in float16, and
+nothing of it could be tested without a GPU.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from affordance_ros.errors import AffordanceError, Code
 
 GROUP = 64
 BITS = {'int8': 8, 'int4': 4}
+_UNIT = 128  # codes are divided by it before the product, exactly: products of whole codes overflow float16
 
 
 class QuantizedLinear(nn.Module):
@@ -34,8 +36,10 @@ class QuantizedLinear(nn.Module):
         columns = linear.in_features if bits == 8 else groups * GROUP // 2
         kind, device = torch.int8 if bits == 8 else torch.uint8, linear.weight.device
         self.register_buffer('codes', torch.empty(linear.out_features, columns, dtype=kind, device=device))
-        self.register_buffer('scale', torch.empty(linear.out_features, groups, device=device))
-        self.register_buffer('zero', torch.empty(linear.out_features, groups if bits == 4 else 0, device=device))
+        scale_kind = torch.float32 if bits == 8 else torch.float16
+        self.register_buffer('scale', torch.empty(linear.out_features, groups, dtype=scale_kind, device=device))
+        zeros = groups if bits == 4 else 0
+        self.register_buffer('zero', torch.empty(linear.out_features, zeros, dtype=torch.uint8, device=device))
 
     @torch.no_grad()
     def fill(self, weight: torch.Tensor, device: torch.device) -> None:
@@ -57,24 +61,25 @@ class QuantizedLinear(nn.Module):
         """Return inputs (..., in) times the weight: (..., out)."""
         if self.bits == 4:
             return functional.linear(inputs, self.weight_as(inputs.dtype), self.bias)
-        product = functional.linear(inputs, self.codes.to(inputs.dtype)) * self.scale[:, 0].to(inputs.dtype)
+        units = functional.linear(inputs, self.codes.to(inputs.dtype).div_(_UNIT))
+        product = (units * (self.scale[:, 0] * _UNIT)).to(inputs.dtype)
         return product if self.bias is None else product + self.bias
 
 
 def _round_rows(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    # Codes up to 127 times activations overflow float16 sums only far beyond the range of trained activations.
     scale = rows.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
-    return (rows / scale).round().clamp(-127, 127).to(torch.int8), scale, rows.new_empty(len(rows), 0)
+    return (rows / scale).round().clamp(-127, 127).to(torch.int8), scale, rows.new_empty(len(rows), 0).byte()
 
 
 def _round_groups(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     padded = functional.pad(rows, (0, -rows.shape[1] % GROUP)).reshape(len(rows), -1, GROUP)
     low, high = padded.amin(-1).clamp_max(0), padded.amax(-1).clamp_min(0)
-    scale = ((high - low) / 15).clamp_min(1e-12)
-    zero = (-low / scale).round()
-    values = (padded / scale[..., None] + zero[..., None]).round().clamp(0, 15).to(torch.uint8)
+    scale = ((high - low) / 15).clamp(1e-7, 65504).half()  # rounded before the codes are chosen, as it is stored
+    step = scale.float()
+    zero = (-low / step).round().clamp(0, 15)
+    values = (padded / step[..., None] + zero[..., None]).round().clamp(0, 15).to(torch.uint8)
     pairs = values.reshape(len(rows), -1, 2)
-    return pairs[..., 0] | (pairs[..., 1] << 4), scale, zero
+    return pairs[..., 0] | (pairs[..., 1] << 4), scale, zero.byte()
 
 
 def quantize_linears(

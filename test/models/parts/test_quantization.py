@@ -15,6 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
 
 from affordance_ros.errors import AffordanceError, Code  # noqa: E402
 from affordance_ros.models import load_model  # noqa: E402
+from affordance_ros.models.parts.decoding import DecodeSettings, Prompt, PromptCache, Session, write  # noqa: E402
 from affordance_ros.models.parts.device import count_memory  # noqa: E402
 from affordance_ros.models.parts.placement import Placement, main_device, place  # noqa: E402
 from affordance_ros.models.parts.quantization import quantize_linears  # noqa: E402
@@ -49,6 +50,35 @@ def test_extreme_weights_stay_finite():
         weight = copy[0].weight_as(torch.float32)
         assert torch.isfinite(weight).all()
         torch.testing.assert_close(weight, layer[0].weight.data, rtol=0.07, atol=1e-6)
+
+
+def test_the_large_activations_of_a_first_token_stay_finite_in_half_precision():
+    """LLaMA writes thousands into two channels of the first token; products of whole codes would overflow there."""
+    torch.manual_seed(0)
+    full = nn.Sequential(nn.Linear(1024, 4, bias=False)).half().requires_grad_(requires_grad=False)
+    full[0].weight.data = (torch.randn(4, 1024) * 0.02).half()
+    full[0].weight.data[0, :4] = 1.5
+    inputs = torch.randn(1, 1024).half()
+    inputs[0, :4] = 430
+    wanted = full(inputs).float()
+    assert wanted.max() > 2500
+    for quantization, error in (('int8', 0.01), ('int4', 0.1)):
+        small = nn.Sequential(nn.Linear(1024, 4, bias=False)).half().requires_grad_(requires_grad=False)
+        small.load_state_dict(full.state_dict())
+        quantize_linears(small, quantization)
+        torch.testing.assert_close(small(inputs).float(), wanted, rtol=error, atol=2.0)
+
+
+def test_a_lora_is_merged_before_it_is_rounded():
+    """Weight by weight, on the way in: the result is that of rounding the merged weights."""
+    options = {'base': str(PARITY / 'vicuna-tiny-v1.5'), 'clip': str(PARITY / 'clip-vit-tiny-patch14')}
+    merged = load_model('robopoint', PARITY / LORA, dtype='float16', **options).network.llm
+    rounded = load_model('robopoint', PARITY / LORA, dtype='float16', quantization='int8', **options).network.llm
+    quantize_linears(merged, 'int8')
+    wanted, got = dict(merged.named_buffers()), dict(rounded.named_buffers())
+    assert wanted.keys() == got.keys()
+    assert sum(name.endswith('.codes') for name in got) == 21
+    assert all(torch.equal(wanted[name], got[name]) for name in wanted)
 
 
 def test_the_head_is_left_alone_and_memory_is_true():
@@ -130,6 +160,36 @@ def test_layers_are_spread_over_two_gpus():
     assert used == {torch.device('cuda:0'), torch.device('cuda:1')}
     for layer in range(6):
         assert len({placement.device_of(f'model.layers.{layer}.{part}.weight') for part in ('mlp', 'self_attn')}) == 1
+
+
+@pytest.mark.parametrize('quantization', [None, 'int4'])
+def test_activations_follow_the_layers(quantization, monkeypatch):
+    """Two names of the CPU stand for two GPUs: the hooks and the cache work, and nothing changes in the numbers."""
+    monkeypatch.setattr('accelerate.hooks.set_module_tensor_to_device', lambda *_, **__: None)  # they are there already
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=64, intermediate_size=128, num_hidden_layers=4, num_attention_heads=4
+    )
+    llm = LlamaForCausalLM(config).eval().requires_grad_(requires_grad=False)
+    quantize_linears(llm, quantization)
+    settings = DecodeSettings(max_new_tokens=12)
+
+    def text(prompts):
+        prompt = Prompt(llm.get_input_embeddings()(torch.arange(3, 20)[None]))
+        return write(Session(llm.model, llm.lm_head, prompt, prompts), (2,), settings)
+
+    alone = text(None)
+    first, second = torch.device('cpu'), torch.device('cpu', 0)
+    halves = {f'model.layers.{index}': first if index < 2 else second for index in range(4)}
+    layers = {'model.embed_tokens': first, 'model.rotary_emb': first, **halves, 'model.norm': second, 'lm_head': second}
+    Placement(first, layers).connect(llm)
+    assert sum(hasattr(layer, '_hf_hook') for layer in llm.model.layers) == 4
+    prompts = PromptCache()
+    for _ in range(2):
+        spread = text(prompts)
+        assert spread.ids == alone.ids
+        np.testing.assert_allclose(spread.probabilities, alone.probabilities, atol=1e-6)
+    assert prompts.reused_rows == 16
 
 
 def test_a_model_that_fits_nowhere_is_refused():
