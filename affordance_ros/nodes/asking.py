@@ -14,26 +14,36 @@ from action_msgs.msg import GoalStatus
 from rclpy.action import ActionClient
 from rclpy.callback_groups import ReentrantCallbackGroup
 
-from affordance_ros import msg
+from affordance_ros import msg, srv
 from affordance_ros.action import PlanGrasps, PredictAffordance
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.nodes import conversions as convert
+from affordance_ros.nodes.requests import sentences_of
 
 POLL_S = 0.05
 LIFTING_S = 0.5  # what lifting and grasping may take of the time for a request; half of it when there is less than 1 s
 CANCEL_S = 2.0
 Feedback = PlanGrasps.Feedback
+FEEDBACK_FIELDS = ('stage', 'fraction', 'text', 'query_index', 'partial')
+GOAL_FIELDS = ('query', 'queries', 'camera', 'roi', 'min_score', 'target_frame')
 
 
 @dataclass(frozen=True)
 class Question:
     """What a planner asks. feedback takes PlanGrasps.Feedback; canceled tells whether the planner gave up."""
 
-    sentence: str
+    goal: Any
     timeout_s: float
     gripper: str = ''
     feedback: Callable[[Any], None] = lambda _: None
     canceled: Callable[[], bool] = lambda: False
+
+
+def goal_of(request: Any) -> PredictAffordance.Goal:
+    """Return what the affordance node is asked for a request of a planner. Raises BAD_INPUT."""
+    if not sentences_of(request.query, request.queries):
+        raise AffordanceError(Code.BAD_INPUT, 'the query is empty; say what to take hold of')
+    return PredictAffordance.Goal(**{field: getattr(request, field) for field in GOAL_FIELDS})
 
 
 @dataclass
@@ -95,7 +105,8 @@ class Asker:
             text = f'no affordance node answers at {self._source!r}'
             raise AffordanceError(Code.NOT_ACTIVE, f'{text}; start it, or set the parameter source to its name')
         left = entry.deadline - time.monotonic()
-        goal = PredictAffordance.Goal(query=question.sentence, request_id=name)
+        goal = question.goal
+        goal.request_id = name
         goal.timeout_s = float(max(0.05, left - min(LIFTING_S, left / 2)))
         sent = self._client.send_goal_async(
             goal, feedback_callback=lambda m: entry.events.put(('feedback', m.feedback))
@@ -117,7 +128,8 @@ class Asker:
                 _raise_refusal(value)
                 entry.question.feedback(Feedback(stage=Feedback.LIFT, fraction=1.0))
             elif kind == 'feedback' and not entry.canceled_at:
-                entry.question.feedback(Feedback(stage=value.stage, fraction=value.fraction, text=value.text))
+                same = {field: getattr(value, field) for field in FEEDBACK_FIELDS}
+                entry.question.feedback(Feedback(**same))
             self._give_up(entry, alive)
 
     def _give_up(self, entry: _Open, alive: Callable[[], bool]) -> None:
@@ -158,3 +170,30 @@ def _raise_refusal(response: Any) -> None:
         raise error
     if response.status != GoalStatus.STATUS_SUCCEEDED:
         raise AffordanceError(Code.INTERNAL, 'the affordance node ended the request without a word; see its log')
+
+
+class Snapshots:
+    """Gets the newest frozen frame of an affordance_node."""
+
+    def __init__(self, node: Any, source: str) -> None:
+        self._source = source
+        group = ReentrantCallbackGroup()
+        self._client = node.create_client(srv.GetSnapshot, f'{source}/get_snapshot', callback_group=group)
+
+    def get(self, camera: str, timeout_s: float) -> msg.Evidence:
+        """Return depth, intrinsics and pose. Raises AffordanceError."""
+        if not self._client.wait_for_service(timeout_sec=min(1.0, timeout_s)):
+            text = f'no affordance node answers at {self._source!r}'
+            raise AffordanceError(Code.NOT_ACTIVE, f'{text}; start it, or set the parameter source to its name')
+        arrived = threading.Event()
+        future = self._client.call_async(srv.GetSnapshot.Request(camera=camera, timeout_s=float(timeout_s)))
+        future.add_done_callback(lambda _: arrived.set())
+        if not arrived.wait(timeout_s + CANCEL_S):
+            self._client.remove_pending_request(future)
+            raise AffordanceError(Code.TIMEOUT, f'no snapshot within {timeout_s:.1f} s')
+        response = future.result()
+        error = convert.error_from(response.outcome)
+        if error is not None:
+            raise error
+        evidence: msg.Evidence = response.evidence
+        return evidence

@@ -11,6 +11,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.geometry.depth import metres_from_raw
+from affordance_ros.nodes.compressed import color_from_compressed, depth_from_compressed
 from affordance_ros.results import Intrinsics
 
 COLOR_ENCODINGS = {
@@ -24,8 +25,8 @@ COLOR_ENCODINGS = {
 DEPTH_TYPES = {'16UC1': np.uint16, 'mono16': np.uint16, '32FC1': np.float32}
 
 
-def _pixels(message: Image, dtype: Any, channels: int) -> npt.NDArray[Any]:
-    """Return (H, W, channels), honouring step and byte order."""
+def pixels_of(message: Image, dtype: Any, channels: int) -> npt.NDArray[Any]:
+    """Return (H, W, channels), honouring step and byte order; a view of the message where that is possible."""
     item = np.dtype(dtype).newbyteorder('>' if message.is_bigendian else '<')
     needed = message.width * channels * item.itemsize
     data = np.frombuffer(message.data, np.uint8)
@@ -36,26 +37,38 @@ def _pixels(message: Image, dtype: Any, channels: int) -> npt.NDArray[Any]:
     return np.ascontiguousarray(rows).view(item).reshape(message.height, message.width, channels)
 
 
-def rgb_from_message(message: Image) -> npt.NDArray[np.uint8]:
-    """Return uint8 (H, W, 3). Raises BAD_ENCODING for an encoding that is not in COLOR_ENCODINGS."""
+def rgb_from_message(message: Any) -> npt.NDArray[np.uint8]:
+    """Return uint8 (H, W, 3) of an Image or CompressedImage. Raises BAD_ENCODING or BAD_INPUT."""
+    if not hasattr(message, 'encoding'):
+        return color_from_compressed(message.data, message.format)
     if message.encoding not in COLOR_ENCODINGS:
         known = ', '.join(COLOR_ENCODINGS)
         raise AffordanceError(
             Code.BAD_ENCODING, f'image encoding {message.encoding!r} is not supported; publish one of {known}'
         )
     channels, order = COLOR_ENCODINGS[message.encoding]
-    return np.ascontiguousarray(_pixels(message, np.uint8, channels)[..., list(order)])
+    pixels = pixels_of(message, np.uint8, channels)
+    if order == (0, 1, 2) and channels == 3:
+        return pixels
+    rgb = np.empty((*pixels.shape[:2], 3), np.uint8)
+    for to, source in enumerate(order):  # several times faster than indexing with a list
+        rgb[..., to] = pixels[..., source]
+    return rgb
 
 
-def depth_from_message(message: Image, scale: float = 0.0) -> npt.NDArray[np.float32]:
-    """Return float32 metres (H, W), NaN where invalid. Raises BAD_ENCODING or UNITS."""
+def depth_from_message(message: Any, scale: float = 0.0) -> npt.NDArray[np.float32]:
+    """Return float32 metres (H, W), NaN where invalid, of an Image or CompressedImage. Raises BAD_ENCODING or UNITS."""
+    if not hasattr(message, 'encoding'):
+        pixels, encoding = depth_from_compressed(message.data, message.format)
+        return metres_from_raw(pixels, encoding, scale)
     if message.encoding not in DEPTH_TYPES:
         raise AffordanceError(
             Code.BAD_ENCODING,
             f'depth encoding {message.encoding!r} is not supported; publish 16UC1 (millimetres) or 32FC1 (metres)',
         )
     dtype = DEPTH_TYPES[message.encoding]
-    return metres_from_raw(_pixels(message, dtype, 1)[..., 0].astype(dtype), message.encoding, scale)
+    pixels = pixels_of(message, dtype, 1)[..., 0]
+    return metres_from_raw(pixels.astype(dtype, copy=False), message.encoding, scale)
 
 
 def intrinsics_from_message(message: CameraInfo) -> Intrinsics:

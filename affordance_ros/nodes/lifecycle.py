@@ -17,6 +17,7 @@ from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.nodes.parameters import changed, declare
 
 SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+DIAGNOSTICS_S = 1.0
 RESULT = QoSProfile(depth=5)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -30,11 +31,11 @@ class SuiteNode(LifecycleNode):
     def __init__(self, name: str, parameters: type[Any]) -> None:
         super().__init__(name)
         self.settings = declare(self, parameters)
-        self.active = False
+        self.active = self.configured = self.ending = False
         self.last_refusal: AffordanceError | None = None
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self.create_timer(1.0, self._publish_diagnostics, callback_group=MutuallyExclusiveCallbackGroup())
+        self.create_timer(DIAGNOSTICS_S, self._publish_diagnostics, callback_group=MutuallyExclusiveCallbackGroup())
 
     def start(self) -> None:
         """Load what takes long (lifecycle: configure)."""
@@ -59,6 +60,10 @@ class SuiteNode(LifecycleNode):
         """Return what the diagnostics show."""
         return {}
 
+    def trouble(self) -> str:
+        """Return what is wrong although the node is active; the diagnostics warn about it."""
+        return ''
+
     def refuse(self, error: AffordanceError) -> None:
         """Log a refusal and show it in the diagnostics."""
         self.last_refusal = error
@@ -78,7 +83,9 @@ class SuiteNode(LifecycleNode):
 
     def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Configure."""
-        return self._transition('configure', self.start)
+        result = self._transition('configure', self.start)
+        self.configured = result == TransitionCallbackReturn.SUCCESS
+        return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Activate."""
@@ -95,20 +102,22 @@ class SuiteNode(LifecycleNode):
 
     def on_cleanup(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back."""
+        self.configured = False
         return self._transition('clean up', self.stop)
 
     def on_shutdown(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back for good."""
-        self.active = False
+        self.active = self.configured = False
         return self._transition('shut down', self._end)
 
     def on_error(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Go back to unconfigured after a failed transition."""
+        self.active = self.configured = False
         return self._transition('recover', self._end)
 
     def end(self, timeout_s: float) -> None:
         """Stop serving, let running requests tell so, and give everything back: the process is about to end."""
-        self.active = False
+        self.active, self.ending = False, True
         deadline = time.monotonic() + timeout_s
         while self.busy() and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -119,10 +128,14 @@ class SuiteNode(LifecycleNode):
         self.stop()
 
     def _transition(self, verb: str, step: Callable[[], None]) -> TransitionCallbackReturn:
+        if self.ending:  # a signal came while a transition was under way
+            return TransitionCallbackReturn.FAILURE
         try:
             step()
         except AffordanceError as error:
             self.last_refusal = error
+            if self.ending:
+                return TransitionCallbackReturn.FAILURE
             self.get_logger().error(f'could not {verb}: {error.code.name}: {error.message}')
             return TransitionCallbackReturn.FAILURE
         except Exception as error:  # rclpy would turn this into a state without a word
@@ -141,10 +154,10 @@ class SuiteNode(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _publish_diagnostics(self) -> None:
-        refusal = self.last_refusal
-        level = DiagnosticStatus.OK if self.active else DiagnosticStatus.WARN
-        status = DiagnosticStatus(level=level, name=self.get_fully_qualified_name())
-        status.message = 'active' if self.active else 'not active'
+        refusal, trouble = self.last_refusal, self.trouble() if self.active else 'not active'
+        level = DiagnosticStatus.WARN if trouble else DiagnosticStatus.OK
+        status = DiagnosticStatus(level=level, name=self.get_fully_qualified_name(), hardware_id='affordance_ros')
+        status.message = trouble or 'active'
         values = self.health() | {'last refusal': f'{refusal.code.name}: {refusal.message}' if refusal else ''}
         status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
         array = DiagnosticArray(status=[status])

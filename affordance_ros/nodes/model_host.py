@@ -2,13 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The model that a node serves: loaded and warmed up in a worker process, swapped while the one before goes on."""
 
-import json
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,22 +12,16 @@ import numpy as np
 from affordance_ros import msg
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models import list_models
+from affordance_ros.models.base import ModelInfo
+from affordance_ros.models.registry import ModelEntry
 from affordance_ros.models.worker import ModelWorker, WorkerSpec
 from affordance_ros.nodes import conversions as convert
+from affordance_ros.nodes.model_choice import ModelChoice, check_memory, worker_spec
 from affordance_ros.nodes.parameters import AffordanceParameters
 from affordance_ros.results import Frame, Prediction, Query
 
-BEARABLE = (Code.UNPARSABLE_ANSWER, Code.EMPTY_MODEL_OUTPUT)  # a grey image may well mean nothing to a model
-
-
-@dataclass(frozen=True)
-class ModelChoice:
-    """What to load; empty strings stand for the parameters of the node."""
-
-    name: str = ''
-    checkpoint: str = ''
-    device: str = ''
-    dtype: str = ''
+# A grey image may well mean nothing to a model.
+BEARABLE = (Code.UNPARSABLE_ANSWER, Code.EMPTY_MODEL_OUTPUT, Code.NO_ANSWER_TOKEN, Code.NO_CLIP)
 
 
 class ModelHost:
@@ -39,12 +29,14 @@ class ModelHost:
 
     def __init__(self, log: Callable[[str], Any]) -> None:
         self.worker: ModelWorker | None = None
+        self.deaths = 0
+        self._loaded: ModelInfo | None = None
         self._log = log
         self._loading = threading.Lock()
         self._idle = threading.Condition()
         self._coming: ModelWorker | None = None
+        self._closed = 0  # how often `close` was called: a load that began before must not go on
         self._users: list[ModelWorker] = []  # one entry per running request
-        self._seconds: deque[float] = deque(maxlen=100)
 
     def load(self, choice: ModelChoice, settings: AffordanceParameters) -> None:
         """Load and warm up a model and let it serve; the one before ends when its running request has ended.
@@ -53,10 +45,14 @@ class ModelHost:
         """
         if not self._loading.acquire(blocking=False):
             raise AffordanceError(Code.BUSY, 'another model is being loaded; ask again later')
+        closed = self._closed
         try:
-            new = self._started(choice, settings)
+            new, info = self._started(choice, settings)
             with self._idle:
-                before, self.worker = self.worker, new
+                if self._closed != closed:
+                    new.close()
+                    raise AffordanceError(Code.NOT_ACTIVE, 'the node was shut down while the model was being loaded')
+                before, self.worker, self._loaded = self.worker, new, info
                 if before is not None:
                     self._idle.wait_for(lambda: before not in self._users, settings.run_timeout_s)
             if before is not None:
@@ -65,25 +61,33 @@ class ModelHost:
             self._loading.release()
 
     def close(self) -> None:
-        """End the worker process: this gives the GPU back."""
-        worker, self.worker = self.worker, None
-        for each in (worker, self._coming):  # one that is still loading ends as well
+        """End the worker process, also one that is still loading: this gives the GPU back."""
+        with self._idle:
+            self._closed += 1
+            worker, self.worker = self.worker, None
+        for each in (worker, self._coming):
             if each is not None:
                 each.close()
 
-    def _started(self, choice: ModelChoice, settings: AffordanceParameters) -> ModelWorker:
-        worker = self._coming = ModelWorker(_spec(choice, settings))
+    def _started(self, choice: ModelChoice, settings: AffordanceParameters) -> tuple[ModelWorker, ModelInfo]:
+        spec = worker_spec(choice, settings)
+        if settings.model_check_memory:
+            check_memory(spec)
+        closed = self._closed
+        worker = self._coming = ModelWorker(spec)
+        start = time.monotonic()
         try:
-            info = worker.start(timeout_s=settings.model_load_timeout_s)
-            if settings.model_warmup:
+            info = worker.start(settings.model_load_timeout_s)
+            if settings.model_warmup and self._closed == closed:
                 _warm_up(worker, settings.model_load_timeout_s)
         except BaseException:
             worker.close()
             raise
         finally:
             self._coming = None
-        self._log(f'{info.name} is loaded: {info.parameters / 1e6:.1f} M parameters, {info.dtype} on {info.device}')
-        return worker
+        size, seconds = f'{info.parameters / 1e6:.1f} M parameters', time.monotonic() - start
+        self._log(f'{info.name} is loaded: {size}, {info.dtype} on {info.device}, {seconds:.1f} s')
+        return worker, info
 
     def predict(self, frame: Frame, query: Query, timeout_s: float, progress: Any, stop: Any) -> Prediction:
         """Ask the model. Raises AffordanceError."""
@@ -92,15 +96,25 @@ class ModelHost:
             if worker is None:
                 raise AffordanceError(Code.NOT_ACTIVE, 'no model is loaded; call ~/load_model')
             self._users.append(worker)
-        start = time.monotonic()
         try:
-            prediction = worker.predict(frame, query, progress=progress, stop=stop, timeout_s=max(0.05, timeout_s))
+            return worker.predict(frame, query, progress=progress, stop=stop, timeout_s=max(0.05, timeout_s))
+        except AffordanceError as error:
+            self.deaths += error.code == Code.WORKER_DIED
+            raise
         finally:
             with self._idle:
                 self._users.remove(worker)
                 self._idle.notify_all()
-        self._seconds.append(time.monotonic() - start)
-        return prediction
+
+    @property
+    def state(self) -> str:
+        """'none', 'loading', 'ready', 'answering' or 'ended' (the next request starts it again)."""
+        worker = self.worker
+        if worker is None:
+            return 'loading' if self._coming is not None else 'none'
+        if self._users:
+            return 'answering'
+        return 'ready' if worker.pid else 'ended'
 
     def info(self) -> msg.ModelInfo:
         """Return what serves now; an empty name: nothing."""
@@ -108,9 +122,9 @@ class ModelHost:
             return msg.ModelInfo()
         spec = self.worker.spec
         known = {entry.name: entry for entry in list_models()}[spec.name]
-        outputs = known.outputs | ({'masks'} if spec.options.get('refine') else frozenset())
-        info = msg.ModelInfo(name=spec.name, description=known.summary, outputs=sorted(outputs))
+        info = msg.ModelInfo(name=spec.name, description=known.summary, outputs=_outputs(known, spec))
         info.checkpoint, info.device, info.dtype = str(spec.checkpoint or ''), spec.device, spec.dtype
+        info.memory_bytes = self._loaded.memory_bytes if self._loaded else 0
         info.loaded, info.obtain = True, known.get_checkpoint
         return info
 
@@ -133,45 +147,6 @@ class ModelHost:
         response.model = self.info()
         return response
 
-    def health(self) -> dict[str, str]:
-        """Return what the diagnostics show."""
-        values = {'model': self.worker.spec.name if self.worker else 'none'}
-        values['model process'] = str(self.worker.pid or 'none') if self.worker else 'none'
-        if self._seconds:
-            half, most = np.percentile(self._seconds, (50, 95))
-            values |= {'model p50 s': f'{half:.3f}', 'model p95 s': f'{most:.3f}'}
-        return values
-
-
-def _spec(choice: ModelChoice, settings: AffordanceParameters) -> WorkerSpec:
-    s = settings
-    try:
-        options = {**_refinement(s), **json.loads(s.model_options), 'threads': s.model_threads}
-    except (ValueError, TypeError) as error:
-        raise AffordanceError(Code.BAD_INPUT, f'model.options is no JSON object: {error}') from error
-    checkpoint = _checkpoint(choice.checkpoint, s)
-    device, dtype = choice.device or s.model_device, choice.dtype or s.model_dtype
-    return WorkerSpec(choice.name or s.model_name, checkpoint, device, dtype, options, s.model_python)
-
-
-def _refinement(settings: AffordanceParameters) -> dict[str, str]:
-    kind = settings.model_refine
-    path = {'sam2': settings.model_sam2, 'sam': settings.model_sam}.get(kind, '')
-    return ({'refine': kind} if kind else {}) | ({kind: path} if path else {})
-
-
-def _checkpoint(asked: str, settings: AffordanceParameters) -> str | None:
-    """Return the checkpoint to open: a request may only name 'pocket', the node's own one, or one in model.folders."""
-    if asked in ('', 'pocket', settings.model_checkpoint):
-        return asked or settings.model_checkpoint or None
-    path = Path(asked).resolve()
-    folders = [Path(folder).resolve() for folder in settings.model_folders.split(':') if folder]
-    if not any(path.is_relative_to(folder) for folder in folders):
-        where = ', '.join(map(str, folders)) or 'empty'
-        text = f'checkpoint {asked!r} lies outside the folders that requests may load from (model.folders: {where})'
-        raise AffordanceError(Code.BAD_INPUT, f'{text}; add its folder to model.folders')
-    return str(path)
-
 
 def _warm_up(worker: ModelWorker, timeout_s: float) -> None:
     """Ask once about a grey image: the first answer of a GPU model is slower than all others."""
@@ -181,3 +156,7 @@ def _warm_up(worker: ModelWorker, timeout_s: float) -> None:
     except AffordanceError as error:
         if error.code not in BEARABLE:
             raise
+
+
+def _outputs(entry: ModelEntry, spec: WorkerSpec) -> list[str]:
+    return sorted(entry.outputs | ({'masks'} if spec.options.get('refine') else frozenset()))

@@ -18,7 +18,7 @@ from affordance_ros.errors import AffordanceError
 from affordance_ros.geometry.transforms import inverse
 from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.nodes import conversions as convert
-from affordance_ros.nodes.evidence import frame_from
+from affordance_ros.nodes.evidence import frame_from, predictions_from
 from affordance_ros.nodes.images import image_message, rgb_from_message
 from affordance_ros.nodes.lifecycle import RESULT, SENSOR, SuiteNode
 from affordance_ros.nodes.parameters import OverlayParameters
@@ -71,12 +71,11 @@ class OverlayNode(SuiteNode):
 def drawable(image: Image, evidence: msg.Evidence, targets: msg.GraspTargetArray) -> Answer:
     """Return the answer as the library knows it: with its image, everything in the camera frame."""
     frame = replace(frame_from(evidence), rgb=rgb_from_message(image))
-    answer = evidence.answer
-    prediction = convert.prediction_from(answer.affordances[0], answer.model, {})
+    predictions = [prediction for prediction, _ in predictions_from(evidence) if prediction is not None]
     camera_from_header = np.eye(4) if frame.target_from_camera is None else inverse(frame.target_from_camera)
     found = tuple(convert.target_from(target, camera_from_header) for target in targets.targets)
     refused = tuple(convert.abstention_from(item) for item in targets.abstentions)
-    return Answer(frame, prediction, tuple(target.contact for target in found), found, refused, {})
+    return Answer(frame, predictions[0], tuple(target.contact for target in found), found, refused, {})
 
 
 def grasp_markers(message: msg.GraspTargetArray) -> MarkerArray:

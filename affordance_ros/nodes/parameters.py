@@ -2,24 +2,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parameters of every node: a frozen dataclass whose fields say what they mean, declared in one loop.
 
-A field's metadata: `doc` (with the unit), `low` and `high` (range), `live` (may change while the node runs).
+A field's metadata: `doc` (with the unit), `low` and `high` (range) or `choices`, `live` (may change at run time).
 A field `model_name` is the ROS parameter `model.name`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
+from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.nodes.request_line import POLICIES
+
 Parameters = TypeVar('Parameters')
 AUTOSTART = 'configure and activate without a lifecycle manager'
 
 
-def setting(default: Any, doc: str, *, low: float | None = None, high: float | None = None, live: bool = False) -> Any:
+def setting(  # noqa: PLR0913 - what a parameter can be told to be
+    default: Any,
+    doc: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: Sequence[str] = (),
+    live: bool = False,
+) -> Any:
     """Return a dataclass field that is a ROS parameter."""
-    return field(default=default, metadata={'doc': doc, 'low': low, 'high': high, 'live': live})
+    metadata = {'doc': doc, 'low': low, 'high': high, 'choices': tuple(choices), 'live': live}
+    return field(default=default, metadata=metadata)
 
 
 def ros_name(name: str) -> str:
@@ -40,14 +52,27 @@ def declare(node: Node, kind: type[Parameters]) -> Parameters:
             ]
         elif low is not None:
             descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
+        if entry.metadata['choices']:
+            descriptor.additional_constraints = f'one of {", ".join(entry.metadata["choices"])}'
         values[entry.name] = node.declare_parameter(ros_name(entry.name), entry.default, descriptor).value
-    return kind(**values)
+    return checked(kind(**values))
+
+
+def checked(settings: Parameters) -> Parameters:
+    """Return the settings. Raises BAD_INPUT when one is none of its choices."""
+    for entry in fields(settings):  # type: ignore[arg-type]
+        value, choices = getattr(settings, entry.name), entry.metadata['choices']
+        if choices and value not in choices:
+            text = f'{ros_name(entry.name)} is {value!r}; it must be one of {", ".join(choices)}'
+            raise AffordanceError(Code.BAD_INPUT, text)
+    return settings
 
 
 def changed(settings: Parameters, values: Mapping[str, Any]) -> Parameters:
     """Return the settings with ROS parameters set to new values; parameters that are not ours are left out."""
     names = {ros_name(entry.name): entry.name for entry in fields(settings)}  # type: ignore[arg-type]
-    return replace(settings, **{names[name]: value for name, value in values.items() if name in names})  # type: ignore[type-var]
+    known = {names[name]: value for name, value in values.items() if name in names}
+    return checked(replace(settings, **known))  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
@@ -67,7 +92,22 @@ class AffordanceParameters:
     model_threads: int = setting(2, 'CPU threads of the model', low=1, high=256)
     model_python: str = setting('', 'Python of the model process, empty: the one of this node')
     model_warmup: bool = setting(default=True, doc='answer once before serving: the first answer on a GPU is slow')
+    model_check_memory: bool = setting(default=True, doc='refuse a model that needs more memory than is free')
     model_load_timeout_s: float = setting(600.0, 'seconds that loading may take', low=1.0, high=7200.0)
+    input_cameras: str = setting(
+        '', "names of the cameras, joined by ',': NAME/image, ...; empty: one without a name on image, depth/image, ..."
+    )
+    input_image_transport: str = setting(
+        'raw', 'what comes on the image topic: raw, or compressed on image/compressed', choices=('raw', 'compressed')
+    )
+    input_depth_transport: str = setting(
+        'raw',
+        'what comes on the depth topic: raw, or compressedDepth on depth/image/compressedDepth',
+        choices=('raw', 'compressedDepth'),
+    )
+    input_warn_after_s: float = setting(
+        5.0, 'a topic that is silent for so long is warned about, seconds', low=0.5, high=600.0, live=True
+    )
     input_need_depth: bool = setting(default=True, doc='wait for a depth image with every colour image')
     input_check_frames: bool = setting(
         default=True,
@@ -85,8 +125,14 @@ class AffordanceParameters:
     run_wait_image_s: float = setting(
         5.0, 'how long a request waits for an image, seconds', low=0.0, high=600.0, live=True
     )
+    run_policy: str = setting(
+        'queue',
+        'a request that comes while one runs: queue (it waits), reject (BUSY), replace (the one that runs ends)',
+        choices=POLICIES,
+        live=True,
+    )
     run_max_pending: int = setting(
-        1, 'requests that may wait behind the one that runs; more are refused as BUSY', low=0, high=8, live=True
+        1, 'requests that may wait (run.policy queue); more are refused as BUSY', low=0, high=8, live=True
     )
     run_max_rate: float = setting(1.0, 'answers per second in continuous mode', low=0.01, high=60.0)
     tf_target_frame: str = setting('', 'frame in which the camera pose is frozen, empty: none')
@@ -126,9 +172,9 @@ class SceneParameters:
 
     autostart: bool = setting(default=True, doc=AUTOSTART)
     scene_seed: int = setting(3, 'which scene', low=0, high=2_000_000_000)
-    scene_preset: str = setting('vga', "camera: 'vga' 640x480 or 'hd' 1280x720")
+    scene_preset: str = setting('vga', "camera: 'vga' 640x480 or 'hd' 1280x720", choices=('vga', 'hd'))
     scene_must_have: str = setting('', "an object that has to be there, as 'red mug'")
     scene_rate: float = setting(10.0, 'images per second', low=0.1, high=60.0)
     scene_noise: bool = setting(default=True, doc='depth as a stereo camera measures it; false: exact')
     scene_depth: bool = setting(default=True, doc='publish depth')
-    depth_encoding: str = setting('16UC1', "'16UC1' (millimetres) or '32FC1' (metres)")
+    depth_encoding: str = setting('16UC1', "'16UC1' (millimetres) or '32FC1' (metres)", choices=('16UC1', '32FC1'))

@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who is served when: one request runs, a bounded number waits in order, background work gives way. No ROS in here."""
+"""Who is served when: one request runs, others wait, are refused or take its place. No ROS in here."""
 
 import threading
 import time
@@ -11,13 +11,32 @@ from dataclasses import dataclass
 from affordance_ros.errors import AffordanceError, Code
 
 POLL_S = 0.05
+POLICIES = ('queue', 'reject', 'replace')
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What happens to a request that comes while another one runs.
+
+    name: 'queue' (it waits, at most `max_waiting` do), 'reject' (BUSY), 'replace' (the others end with REPLACED).
+    """
+
+    name: str = 'queue'
+    max_waiting: int = 1
+
+    def __post_init__(self) -> None:
+        if self.name not in POLICIES:
+            raise AffordanceError(
+                Code.BAD_INPUT, f'unknown policy {self.name!r} for requests; known: {", ".join(POLICIES)}'
+            )
 
 
 @dataclass(eq=False)
 class Ticket:
-    """A place in the line."""
+    """A place in the line. replaced: a newer request has taken it; whoever holds it must end."""
 
     background: bool
+    replaced: bool = False
 
 
 class RequestLine:
@@ -30,29 +49,28 @@ class RequestLine:
     @property
     def requests(self) -> int:
         """How many requests run or wait, background work not counted."""
-        return sum(not ticket.background for ticket in self._line)
+        return sum(not ticket.background for ticket in list(self._line))
 
     @contextmanager
     def turn(
-        self, max_waiting: int, timeout_s: float, *, stop: Callable[[], bool], on_wait: Callable[[], None] | None = None
-    ) -> Iterator[None]:
-        """Wait for the turn and keep it inside the `with` block.
+        self, policy: Policy, timeout_s: float, *, stop: Callable[[], bool], on_wait: Callable[[], None] | None = None
+    ) -> Iterator[Ticket]:
+        """Wait for the turn and keep it inside the `with` block, which must end when the ticket is `replaced`.
 
-        Raises AffordanceError: BUSY when `max_waiting` requests wait already, CANCELED when `stop()` turns true,
-        TIMEOUT when the turn does not come in time.
+        Raises AffordanceError: BUSY when the policy lets no more wait, CANCELED when `stop()` turns true, REPLACED
+        when a newer request came, TIMEOUT when the turn does not come in time.
         """
         deadline = time.monotonic() + timeout_s
         ticket = Ticket(background=False)
         with self._changed:
-            if self.requests > max_waiting:  # the one that runs counts
-                text = f'a request runs and {self.requests - 1} wait already (run.max_pending {max_waiting})'
-                raise AffordanceError(Code.BUSY, f'{text}; ask again later')
+            self._admit(policy)
             self._line.append(ticket)
+            waits = self._line[0] is not ticket
         try:
-            if self._line[0] is not ticket and on_wait is not None:
+            if waits and on_wait is not None:
                 on_wait()
             self._await(ticket, deadline, stop)
-            yield
+            yield ticket
         finally:
             self._leave(ticket)
 
@@ -70,9 +88,23 @@ class RequestLine:
             if free:
                 self._leave(ticket)
 
+    def _admit(self, policy: Policy) -> None:
+        requests = [ticket for ticket in self._line if not ticket.background]
+        if policy.name == 'replace':
+            for ticket in requests:
+                ticket.replaced = True
+            self._changed.notify_all()
+        elif policy.name == 'reject' and requests:
+            raise AffordanceError(Code.BUSY, 'a request runs already (run.policy reject); ask again later')
+        elif len(requests) > policy.max_waiting:  # the one that runs counts
+            text = f'a request runs and {len(requests) - 1} wait already (run.max_pending {policy.max_waiting})'
+            raise AffordanceError(Code.BUSY, f'{text}; ask again later')
+
     def _await(self, ticket: Ticket, deadline: float, stop: Callable[[], bool]) -> None:
         with self._changed:
             while self._line[0] is not ticket:
+                if ticket.replaced:
+                    raise replaced()
                 if stop():
                     raise AffordanceError(Code.CANCELED, 'canceled while it waited for its turn')
                 if time.monotonic() > deadline:
@@ -83,3 +115,8 @@ class RequestLine:
         with self._changed:
             self._line.remove(ticket)
             self._changed.notify_all()
+
+
+def replaced() -> AffordanceError:
+    """Return what a request ends with whose place a newer one has taken."""
+    return AffordanceError(Code.REPLACED, 'a newer request took the place of this one (run.policy replace)')

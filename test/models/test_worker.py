@@ -208,7 +208,7 @@ def test_close_during_a_request_takes_under_three_seconds():
 
 @pytest.mark.parametrize('delay_s', [0.0, 0.1, 0.4])
 def test_close_while_the_child_is_being_started(monkeypatch, delay_s):
-    launch, children = worker_module._launch, []
+    launch, children = worker_module._launch, []  # noqa: SLF001 - slowed down below
 
     def slow_launch(spec):
         children.append(launch(spec))

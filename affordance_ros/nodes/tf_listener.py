@@ -1,0 +1,65 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""/tf and /tf_static into a PoseBuffer."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.qos import QoSProfile
+
+from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.nodes import conversions as convert
+from affordance_ros.nodes.camera_pose import PoseBuffer
+from affordance_ros.nodes.lifecycle import LATCHED
+from affordance_ros.results import FloatArray
+
+POLL_S = 0.01
+
+
+class TfListener:
+    """Listens once it is told to; `lookup` waits for a pose that is on its way."""
+
+    def __init__(self, node: Any) -> None:
+        self.poses = PoseBuffer()
+        self.listening = False
+        self._node = node
+
+    def listen(self) -> None:
+        """Subscribe. Raises AffordanceError TF without tf2_msgs."""
+        if self.listening:
+            return
+        try:
+            from tf2_msgs.msg import TFMessage
+        except ImportError as error:
+            text = 'tf.target_frame needs the package tf2_msgs; run make setup, or apt install ros-jazzy-tf2-msgs'
+            raise AffordanceError(Code.TF, text) from error
+        self.listening = True
+        group = ReentrantCallbackGroup()
+        latched = QoSProfile(depth=100, durability=LATCHED.durability)
+        for topic, qos, static in (('/tf', QoSProfile(depth=100), False), ('/tf_static', latched, True)):
+            self._node.create_subscription(
+                TFMessage, topic, partial(self._take, static=static), qos, callback_group=group
+            )
+
+    def lookup(
+        self, target: str, source: str, stamp_ns: int, timeout_s: float, stop: Callable[[], bool]
+    ) -> tuple[FloatArray | None, AffordanceError | None]:
+        """Return target_from_source (4, 4) at a stamp, or None and why it is not known within `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return self.poses.lookup(target, source, stamp_ns), None
+            except AffordanceError as error:
+                if time.monotonic() >= deadline or stop():
+                    return None, error
+                time.sleep(POLL_S)
+
+    def _take(self, message: Any, *, static: bool) -> None:
+        for item in message.transforms:
+            stamp = convert.nanoseconds_of(item.header.stamp)
+            self.poses.add(
+                item.header.frame_id, item.child_frame_id, stamp, convert.matrix_from_transform(item), static=static
+            )
