@@ -15,9 +15,9 @@ from affordance_ros.bags import (
     interface_folder,
     messages_of,
     read_frames,
-    typestore,
 )
 from affordance_ros.bags.answers import answer_parts
+from affordance_ros.bags.messages import header, make
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.results import Frame, Intrinsics
 
@@ -93,29 +93,25 @@ def test_depth_is_paired_by_stamp_within_the_slop(tmp_path: Path) -> None:
 def test_our_messages_come_back(tmp_path: Path) -> None:
     if interface_folder() is None:
         pytest.skip('the .msg files are not at hand')
-    types = typestore().types
-    time = types['builtin_interfaces/msg/Time'](sec=7, nanosec=8)
-    outcome = types['affordance_ros/msg/Outcome']
+    outcome = make('affordance_ros/msg/Outcome', code=64, message='too wide')
     known = {name: getattr(outcome, name) for name in ('OK', 'TOO_WIDE', 'INTERNAL')}
     assert known == {'OK': 0, 'TOO_WIDE': 64, 'INTERNAL': 99}
-    refused = types['affordance_ros/msg/Abstention'](
-        outcome=outcome(code=64, message='too wide'),
+    refused = make(
+        'affordance_ros/msg/Abstention',
+        outcome=outcome,
         u=3.0,
         v=4.0,
         label='body',
         evidence_names=['width_m'],
         evidence=np.array([0.14]),
     )
-    message = types['affordance_ros/msg/GraspTargetArray'](
-        header=types['std_msgs/msg/Header'](stamp=time, frame_id='camera'),
-        request_id='',
+    message = make(
+        'affordance_ros/msg/GraspTargetArray',
+        header=header(7_000_000_008, 'camera'),
         query='grasp the mug',
         model='fake',
-        outcome=outcome(code=64, message='too wide'),
-        targets=[],
+        outcome=outcome,
         abstentions=[refused],
-        image_age=types['builtin_interfaces/msg/Duration'](sec=0, nanosec=1),
-        stages=[],
     )
     with BagWriter(tmp_path / 'bag') as writer:
         writer.write_message('/target_node/grasp_targets', message, 9_000_000_000)
