@@ -1,0 +1,149 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Free against constrained decoding: forward passes, time, and how many answers parse, on one thread.
+
+Three checkpoints: the pocket RoboPoint (trained), the tiny RoboPoint and the tiny RoboInter of the tests (random
+weights, which never write the format by themselves). The last table follows written answers instead of a model: how
+many tokens of an answer a grammar forces, by tokenizer.
+"""
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault('OMP_NUM_THREADS', '1')  # before numpy is imported
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from affordance_ros.errors import UnparsableAnswer
+from affordance_ros.models import load_model
+from affordance_ros.models.parts.grammar import Grammar, GuideVocabulary, TokenTable
+from affordance_ros.models.parts.point_answers import point_list_grammar
+from affordance_ros.models.parts.qwen_guides import byte_level_table
+from affordance_ros.models.parts.qwen_tokenizer import QwenTokenizer
+from affordance_ros.models.parts.tokenizer import LlamaTokenizer
+from affordance_ros.models.robointer_answers import BY_NAME
+from affordance_ros.models.robointer_grammar import answer_grammar
+from affordance_ros.results import Frame, Query
+from affordance_ros.scenes import sample_scene
+
+FIXTURES = Path(__file__).resolve().parents[1] / 'test' / 'data' / 'parity'
+ROBOPOINT, ROBOINTER = FIXTURES / 'robopoint' / 'checkpoint', FIXTURES / 'robointer' / 'llavaov'
+TINY = {
+    'checkpoint': str(ROBOPOINT / 'robopoint-v1-vicuna-v1.5-tiny'),
+    'clip': str(ROBOPOINT / 'clip-vit-tiny-patch14'),
+}
+INTER = {'checkpoint': str(ROBOINTER / 'checkpoint'), 'siglip': str(ROBOINTER / 'siglip-tiny-patch14-384')}
+CASES: tuple[tuple[str, str, dict[str, Any], str], ...] = (
+    ('robopoint pocket', 'robopoint', {'checkpoint': 'pocket'}, ''),
+    ('robopoint tiny, random', 'robopoint', {**TINY, 'max_new_tokens': 512}, ''),
+    ('robointer tiny, random: box', 'robointer', INTER, 'contact_box'),
+    ('robointer tiny, random: trace', 'robointer', INTER, 'trace'),
+)
+
+
+def questions(count: int, task: str) -> Iterator[tuple[Frame, Query]]:
+    """Yield one question per simulated table."""
+    for seed in range(95_000_000, 95_000_000 + count):
+        scene = sample_scene(seed, 'vga')
+        part = scene.parts[seed % len(scene.parts)]
+        yield scene.render().frame, Query(text=scene.sentences(part.id)[0], task=task)
+
+
+def measure(model: Any, asked: list[tuple[Frame, Query]]) -> tuple[int, float, list[str]]:
+    """Return (forward passes, milliseconds per answer in the language model, texts; '' where nothing parses)."""
+    counted: list[int] = []
+    decoder = model.network.llm.model
+    hook = decoder.register_forward_hook(lambda *_: counted.append(1))
+    texts, spent = [], 0.0
+    for frame, query in asked:
+        start = time.perf_counter()
+        try:
+            prediction = model.predict(frame, query)
+        except UnparsableAnswer:
+            texts.append('')
+            spent += time.perf_counter() - start
+        else:
+            texts.append(prediction.text)
+            spent += prediction.seconds['total']
+    hook.remove()
+    return len(counted), 1000 * spent / len(asked), texts
+
+
+def compare(count: int) -> Table:
+    """Ask every checkpoint the same questions both ways."""
+    table = Table('checkpoint', 'decode', 'passes per answer', 'ms per answer', 'parse', 'same text')
+    for title, name, options, task in CASES:
+        asked = list(questions(count, task))
+        texts: dict[str, list[str]] = {}
+        for how in ('free', 'constrained'):
+            model = load_model(name, decode=how, **options)
+            model.predict(asked[0][0], Query(text='warm up', task='text' if name == 'robopoint' else 'plan'))
+            passes, spent, texts[how] = measure(model, asked)
+            parsed = sum(bool(text) for text in texts[how])
+            both = [(free, bound) for free, bound in zip(texts['free'], texts[how], strict=True) if free]
+            same = f'{sum(free == bound for free, bound in both)} of {len(both)}' if how == 'constrained' else ''
+            table.add_row(
+                title, how, f'{passes / count:.1f}', f'{spent:.0f}', f'{100 * parsed / count:.0f} %', same
+            )  # fmt: skip
+    return table
+
+
+def forced_share(vocabulary: GuideVocabulary, grammar: Grammar, ids: list[int]) -> int:
+    """Return how many tokens of a written answer the grammar forces."""
+    guide, position, forced = vocabulary.guide(grammar, torch.device('cpu')), 0, 0
+    while position < len(ids):
+        new = guide.forced()
+        forced += len(new)
+        new = new or [ids[position]]
+        guide.advance(new)
+        position += len(new)
+    return forced
+
+
+def shares() -> Table:
+    """Follow answers of the trained format."""
+    table = Table('tokenizer', 'answer', 'tokens', 'forced', 'passes')
+    rng = np.random.default_rng(0)
+    points = ' [' + ', '.join(f'({x:.3f}, {y:.3f})' for x, y in rng.uniform(0.1, 0.9, (8, 2))) + ']'
+    trace = '{"future_traj": [' + ', '.join(f'[{x:.2f}, {y:.2f}]' for x, y in rng.uniform(0.1, 0.9, (10, 2))) + ']}'
+    for title, folder in (
+        ('SentencePiece, pocket', Path(str(load_model('robopoint', 'pocket').describe().checkpoint))),
+        ('SentencePiece, digits single', Path(TINY['checkpoint'])),
+    ):
+        llama = LlamaTokenizer.from_folder(folder)
+        table_of = TokenTable(llama.token_bytes(), llama.encode_more, llama.eos_id)
+        ids = [*llama.encode_more(points), llama.eos_id]
+        forced = forced_share(GuideVocabulary(table_of, len(llama)), point_list_grammar(512), ids)
+        table.add_row(title, '8 points', str(len(ids)), str(forced), str(len(ids) - forced))
+    qwen = QwenTokenizer(Path(INTER['checkpoint']))
+    grammar = answer_grammar(BY_NAME['trace'], shares=True)
+    if grammar is not None:
+        ids = [*qwen.encode(trace), qwen.eos_ids[0]]
+        vocabulary = GuideVocabulary(byte_level_table(qwen.fast, qwen.eos_ids[0]), len(qwen))
+        forced = forced_share(vocabulary, grammar, ids)
+        table.add_row('byte-level, Qwen', '10 waypoints', str(len(ids)), str(forced), str(len(ids) - forced))
+    return table
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--questions', type=int, default=40, help='questions per checkpoint')
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    console = Console(width=120)
+    console.print(f'{platform.processor() or platform.machine()}, one thread, torch {torch.__version__}')
+    console.print(compare(arguments.questions))
+    console.print(shares())
+
+
+if __name__ == '__main__':
+    main()
