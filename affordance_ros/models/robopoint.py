@@ -5,11 +5,8 @@
 Reads the official releases as they are: full checkpoints and unmerged LoRA, Vicuna and LLaMA-2.
 """
 
-import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -17,35 +14,27 @@ import numpy.typing as npt
 import torch
 
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.models.base import (
-    ModelInfo,
-    Progress,
-    ProgressCallback,
-    StopFlag,
-    check_stop,
-    single_frame,
-)
+from affordance_ros.models.base import ModelInfo, Progress, ProgressCallback, StopFlag, check_stop, single_frame
 from affordance_ros.models.parts.conversation import TEMPLATES
-from affordance_ros.models.parts.decoding import (
-    DecodeSettings,
-    Guide,
-    Prompt,
-    PromptCache,
-    Session,
-    Watch,
-    Written,
-    write,
-)
-from affordance_ros.models.parts.device import count_memory, torch_dtype, torch_errors
-from affordance_ros.models.parts.framing import FRAMINGS, Framed, frame_image
+from affordance_ros.models.parts.decoding import Guide, Prompt, PromptCache, Session, Watch, Written, write
+from affordance_ros.models.parts.device import count_memory, torch_errors
+from affordance_ros.models.parts.framing import Framed, frame_image
 from affordance_ros.models.parts.grammar import GuideVocabulary, TokenTable, check_fits
 from affordance_ros.models.parts.llava import LlavaNetwork
-from affordance_ros.models.parts.llava_loading import LlavaSource
-from affordance_ros.models.parts.placement import AUTO, main_device
 from affordance_ros.models.parts.point_answers import PointAnswer, keep_inside, parse_points, point_list_grammar
-from affordance_ros.models.parts.text_options import TextOptions, check_known
-from affordance_ros.models.parts.tokenizer import IMAGE_TOKEN, LlamaTokenizer
-from affordance_ros.models.robopoint_official import POINT_SUFFIX, official_demo_message, official_image_first
+from affordance_ros.models.parts.remembered import Remembered
+from affordance_ros.models.parts.text_options import check_known
+from affordance_ros.models.parts.tokenizer import LlamaTokenizer
+from affordance_ros.models.robopoint_official import POINT_SUFFIX
+from affordance_ros.models.robopoint_options import (
+    PROFILES,
+    TASKS,
+    Profile,
+    RoboPointConfig,
+    build_message,
+    source_of,
+    template_by_name,
+)
 from affordance_ros.results import Frame, Prediction, Query
 
 __all__ = [
@@ -59,68 +48,6 @@ __all__ = [
     'template_by_name',
 ]
 
-TASKS = ('', 'points', 'text')
-
-
-@dataclass(frozen=True)
-class Profile:
-    """How one of the entry points asks: template ('' = by the checkpoint's name, as the demo), framing and sampling."""
-
-    template: str
-    framing: str
-    message: str
-    decode: DecodeSettings
-
-
-PROFILES = {
-    # Deterministic and as trained.
-    'robot': Profile('vicuna_v1', 'direct', 'suffix', DecodeSettings(max_new_tokens=512, temperature=0.0)),
-    # The published Where2Place numbers: the text of the question file as it is.
-    'eval': Profile('llava_v1', 'direct', 'verbatim', DecodeSettings(max_new_tokens=1024, temperature=0.2)),
-    # The official web demo with its sliders untouched.
-    'web': Profile('', 'letterbox_4_3', 'demo', DecodeSettings(max_new_tokens=512, temperature=1.0, top_p=0.7)),
-}
-
-
-@dataclass(frozen=True)
-class RoboPointConfig(TextOptions):
-    """Options of RoboPoint beyond `TextOptions`; None: what the profile says.
-
-    clip: folder of openai/clip-vit-large-patch14-336. base: folder of the LLM under a LoRA checkpoint.
-    template: vicuna_v1, llava_v1 or llava_llama_2. framing: direct, letterbox_4_3 or crop_4_3.
-    max_points: at most this many points; only with decode='constrained', None: as many as fit into max_new_tokens.
-    """
-
-    clip: str | None = None
-    base: str | None = None
-    template: str | None = None
-    framing: str | None = None
-    max_points: int | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_known('profile', self.profile, PROFILES)
-        check_known('template', self.template or 'v1', TEMPLATES)
-        check_known('framing', self.framing or 'direct', FRAMINGS)
-        if self.max_points is not None and (self.decode != 'constrained' or self.max_points < 1):
-            raise AffordanceError(Code.BAD_INPUT, "max_points must be at least 1 and needs decode='constrained'")
-
-
-def build_message(text: str, style: str) -> str:
-    """Return the user message for an instruction. style: 'suffix', 'verbatim' (eval) or 'demo' (web)."""
-    if style == 'demo':
-        return official_image_first(official_demo_message(text, with_image=True) or '')
-    if style == 'suffix':
-        text = text if POINT_SUFFIX.strip() in text else text + POINT_SUFFIX
-        return official_image_first(text)
-    return text if IMAGE_TOKEN in text else f'{IMAGE_TOKEN}\n{text}'
-
-
-def template_by_name(checkpoint: str) -> str:
-    """Return the template that the demo chooses from the name of the checkpoint."""
-    name = Path(checkpoint).name.lower()
-    return 'vicuna_v1' if 'vicuna' in name else 'llava_llama_2' if 'llama' in name else 'llava_v1'
-
 
 class RoboPoint:
     """Loads in the constructor; see `RoboPointConfig` for the options."""
@@ -131,14 +58,14 @@ class RoboPoint:
     def __init__(self, config: RoboPointConfig) -> None:
         self._config = config
         self._profile = PROFILES[config.profile]
-        source = _source(config)
+        source = source_of(config)
         with torch_errors('loading robopoint', device=config.device):
             self.network = LlavaNetwork(source)
         self.tokenizer = LlamaTokenizer.from_folder(source.base or source.checkpoint)
         name = config.template or self._profile.template or template_by_name(str(source.checkpoint))
         self._template = TEMPLATES[name]
         self._framing = config.framing or self._profile.framing
-        self._cached: tuple[bytes, torch.Tensor] | None = None
+        self._features: Remembered[torch.Tensor] = Remembered()
         self._prompts = PromptCache() if config.share_prefix else None
         self._guides: GuideVocabulary | None = None
         if config.decode == 'constrained':
@@ -182,7 +109,7 @@ class RoboPoint:
     def _embed(self, query: Query, framed: Framed, report: ProgressCallback, stop: StopFlag | None) -> torch.Tensor:
         check_stop(stop)
         report(Progress('encode', 0.05))
-        features = self._features(framed.rgb)
+        features = self._encode(framed.rgb)
         check_stop(stop)
         style = 'verbatim' if query.task == 'text' else self._profile.message
         prompt = self._template.render([(build_message(query.sentence, style), None)])
@@ -195,12 +122,9 @@ class RoboPoint:
             )
         return self.network.embed(ids, [features])
 
-    def _features(self, rgb: npt.NDArray[np.uint8]) -> torch.Tensor:
+    def _encode(self, rgb: npt.NDArray[np.uint8]) -> torch.Tensor:
         """Return the image features; the last image is remembered, so that several queries on one frame share them."""
-        key = hashlib.blake2b(rgb.tobytes() + str(rgb.shape).encode(), digest_size=16).digest()
-        if self._cached is None or self._cached[0] != key:
-            self._cached = key, self.network.image_features(self.network.pixels(rgb))
-        return self._cached[1]
+        return self._features.get(rgb, lambda: self.network.image_features(self.network.pixels(rgb)))
 
     def _guide(self, query: Query) -> Guide | None:
         """Return what keeps the answer in its format; a free question has none."""
@@ -233,11 +157,15 @@ class RoboPoint:
             weights_licence='Apache-2.0; the base models keep the LLaMA 2 licence',
             repository='https://github.com/wentaoyuan/RoboPoint',
             checkpoint=str(self._config.checkpoint),
-            checked=('pixels, features, logits, greedy answers and parsers equal the official code on tiny weights',),
-            unchecked=('accuracy of the 7B and 13B weights', 'sampled answers (temperature above 0)', 'GPU roundings'),
+            checked=(
+                'pixels, features, logits, greedy answers and parsers equal the official code on tiny weights',
+                'sampled tokens equal those of transformers with the same seed on tiny weights',
+            ),
+            unchecked=('accuracy of the 7B and 13B weights', 'GPU roundings', 'int8 and int4 on those weights'),
             settings={
                 'profile': self._config.profile, 'template': self._template.name, 'framing': self._framing,
                 'clip': self.network.clip_source, 'decode': self._config.decode,
+                'quantization': self._config.quantization or 'none', 'attention': self._config.attention,
             },
         )  # fmt: skip
 
@@ -248,25 +176,3 @@ def read_answer(text: str, framed: Framed, width: int, height: int) -> PointAnsw
     if framed.scale == (1.0, 1.0) and framed.offset == (0.0, 0.0):
         return answer
     return keep_inside(answer, framed.to_original, width, height)
-
-
-def _source(config: RoboPointConfig) -> LlavaSource:
-    if config.checkpoint is None:
-        raise AffordanceError(
-            Code.MISSING_WEIGHTS,
-            'robopoint needs checkpoint=: the folder of a release (docs/models/robopoint.md lists them), or pocket',
-        )
-    folder = Path(config.checkpoint)
-    if not (folder / 'config.json').is_file():
-        raise AffordanceError(Code.MISSING_WEIGHTS, f'{folder} is no checkpoint folder: it has no config.json')
-    clip = Path(config.clip) if config.clip else None
-    return LlavaSource(
-        folder,
-        clip,
-        Path(config.base) if config.base else None,
-        main_device(config.device),
-        torch_dtype(config.dtype),
-        spread=config.device == AUTO,
-        quantization=config.quantization,
-        attention=config.attention,
-    ).with_base()

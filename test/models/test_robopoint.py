@@ -267,6 +267,43 @@ def test_two_queries_on_one_frame_share_the_tower(robopoint_set, monkeypatch):
     assert len(calls) <= 1
 
 
+def test_more_questions_on_one_frame_run_only_their_own_words(robopoint_set):
+    """The rows of the image go through the decoder once; answers are those of a model that shares nothing."""
+    options = {'max_new_tokens': 24, 'profile': 'eval', 'temperature': 0.0}
+    sharing = robopoint_set.model('vicuna_full', **options)
+    plain = robopoint_set.model('vicuna_full', share_prefix=False, **options)
+    frame, questions = Frame(robopoint_set.rgb('shelf_1280x720')), [f'Which spot is number {n}?' for n in range(10)]
+    rows = {}
+    for name, model in (('sharing', sharing), ('plain', plain)):
+        rows[name] = []
+        hook = model.network.llm.model.layers[0].register_forward_pre_hook(
+            lambda _, inputs, seen=rows[name]: seen.append(inputs[0].shape[1])
+        )
+        texts = [model.predict(frame, Query(question, task='text')).text for question in questions]
+        hook.remove()
+        rows[name + ' texts'] = texts
+    assert rows['sharing texts'] == rows['plain texts']
+    prefills = {name: [count for count in rows[name] if count > 1] for name in ('sharing', 'plain')}
+    assert prefills['sharing'][0] == prefills['plain'][0] > 50
+    assert max(prefills['sharing'][1:]) < 30
+
+
+def test_confidence_is_given_for_every_answer(robopoint_set):
+    model = robopoint_set.model('vicuna_full', max_new_tokens=96)
+    frame = Frame(robopoint_set.rgb('counter_640x480'))
+    points = model.predict(frame, Query('Find a few spots within the vacant area to the right of the red mug.'))
+    text = model.predict(frame, Query('What is this?', task='text'))
+    assert 0.5 < points.confidence <= 1  # this answer was fitted
+    assert 0 < text.confidence < points.confidence
+
+
+def test_the_description_says_how_it_was_loaded(tiny):
+    info = load_model('robopoint', str(tiny), quantization='int8', attention='eager').describe()
+    assert info.settings['quantization'] == 'int8'
+    assert info.settings['attention'] == 'eager'
+    assert load_model('robopoint', str(tiny)).describe().settings['quantization'] == 'none'
+
+
 def test_sampling_is_reproducible_with_a_seed(tiny):
     def text(seed):
         model = load_model('robopoint', str(tiny), temperature=1.0, max_new_tokens=12, seed=seed)
