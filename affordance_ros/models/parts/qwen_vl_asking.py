@@ -1,0 +1,187 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One question to a Qwen-VL checkpoint: what every model on this back end does, from image and text to a reply.
+
+An image is encoded once for all questions on it, and the cache of the last prompt serves the next one as far as both
+begin alike.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.models.base import Progress, ProgressCallback, StopFlag, check_stop
+from affordance_ros.models.parts.checkpoint import read_json
+from affordance_ros.models.parts.decoding import (
+    DecodeSettings,
+    Guide,
+    Prompt,
+    PromptCache,
+    Session,
+    Watch,
+    Written,
+    write,
+)
+from affordance_ros.models.parts.device import torch_dtype
+from affordance_ros.models.parts.placement import AUTO, main_device
+from affordance_ros.models.parts.qwen_tokenizer import QwenTokenizer
+from affordance_ros.models.parts.qwen_vl import QwenVLNetwork, Seen
+from affordance_ros.models.parts.qwen_vl_image import Rgb
+from affordance_ros.models.parts.qwen_vl_loading import QwenVLSource, find_folder
+from affordance_ros.models.parts.remembered import Remembered
+from affordance_ros.models.parts.text_options import TextOptions
+
+IMAGE = '<|vision_start|><|image_pad|><|vision_end|>'  # one image in a prompt
+_IMAGE_PAD = '<|image_pad|>'
+_REMEMBERED_IMAGES = 8
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A question. prompt: the whole text with `IMAGE` where an image stands. images: uint8 (H, W, 3), in that order.
+
+    begun: words that the answer is made to begin with. guide: what keeps the answer in its format.
+    """
+
+    prompt: str
+    images: Sequence[Rgb]
+    settings: DecodeSettings
+    begun: str = ''
+    guide: Guide | None = None
+
+
+class Listener(NamedTuple):
+    """Who follows a question."""
+
+    report: ProgressCallback
+    stop: StopFlag | None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """text: the answer with the words that it was made to begin with. whole: it came to its end by itself.
+
+    sizes: (width, height) that the network saw of each image. seconds: by stage.
+    """
+
+    text: str
+    written: Written
+    whole: bool
+    sizes: tuple[tuple[int, int], ...]
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What `generation_config.json` of a checkpoint says that matters here. stated: whether it names a penalty."""
+
+    eos_ids: tuple[int, ...]
+    repetition_penalty: float
+    stated: bool
+
+
+class QwenVLAsker:
+    """Loads in the constructor: `network`, `tokenizer` and `generation` of one checkpoint."""
+
+    def __init__(self, options: TextOptions, model: str) -> None:
+        self.folder = find_folder(options.checkpoint, model)
+        self.tokenizer = QwenTokenizer(self.folder)
+        self.generation = read_generation(self.folder, self.tokenizer)
+        image_ids = self.tokenizer.encode(_IMAGE_PAD)
+        if len(image_ids) != 1:
+            raise AffordanceError(Code.BAD_CHECKPOINT, f'the tokenizer in {self.folder} has no {_IMAGE_PAD}')
+        self.network = QwenVLNetwork(_source(options, self.folder), image_ids[0])
+        self._seen = Remembered[Seen](_REMEMBERED_IMAGES if options.share_prefix else 0)
+        self._prompts = PromptCache() if options.share_prefix else None
+
+    @property
+    def encoded_images(self) -> int:
+        """How many images went through the vision tower so far."""
+        return self._seen.computed
+
+    def look(self, rgb: Rgb) -> Seen:
+        """Return the features of an image, from memory when it was seen lately."""
+        return self._seen.get(rgb, partial(self._encode, rgb))
+
+    def _encode(self, rgb: Rgb) -> Seen:
+        return self.network.see(self.network.pixels(rgb))
+
+    def prompt(self, text: str, images: Sequence[Seen]) -> Prompt:
+        """Return the prompt of a text with one `IMAGE` per image. Raises BAD_INPUT when it is too long."""
+        prompt = self.network.prompt(self.tokenizer.encode(text), images)
+        limit = int(self.network.config.text_config.max_position_embeddings)
+        if len(prompt) > limit:
+            raise AffordanceError(
+                Code.BAD_INPUT, f'the question has {len(prompt)} tokens with its images, {limit} fit; give fewer'
+            )
+        return prompt
+
+    def session(self, prompt: Prompt) -> Session:
+        """Return a text that begins with the prompt."""
+        text = self.network.text
+        return Session(text.language_model, text.lm_head, prompt, self._prompts)
+
+    def ask(self, asking: Asking, listener: Listener) -> Reply:
+        """Return the reply; raises CANCELED when the listener does not want it any more."""
+        marks = [time.perf_counter()]
+        seen = []
+        for index, rgb in enumerate(asking.images):
+            check_stop(listener.stop)
+            listener.report(Progress('encode', 0.05 + 0.05 * index / len(asking.images)))
+            seen.append(self.look(rgb))
+        check_stop(listener.stop)
+        prompt = self.prompt(asking.prompt + asking.begun, seen)
+        marks.append(time.perf_counter())
+        written = self._write(prompt, asking, listener)
+        marks.append(time.perf_counter())
+        return Reply(
+            asking.begun + self.tokenizer.decode(written.ids),
+            written,
+            bool(written.ids) and written.ids[-1] in self.generation.eos_ids,
+            tuple(each.size for each in seen),
+            {'encode': marks[1] - marks[0], 'generate': marks[2] - marks[1], 'total': marks[2] - marks[0]},
+        )
+
+    def _write(self, prompt: Prompt, asking: Asking, listener: Listener) -> Written:
+        settings = asking.settings
+
+        def on_token(ids: list[int]) -> None:
+            share = 0.1 + 0.85 * len(ids) / settings.max_new_tokens
+            listener.report(Progress('generate', share, asking.begun + self.tokenizer.decode(ids)))
+
+        watch = Watch(listener.stop, on_token)
+        return write(self.session(prompt), self.generation.eos_ids, settings, watch, asking.guide)
+
+    def check_sentence(self, sentence: str) -> str:
+        """Return a sentence of the user. Raises BAD_INPUT when it holds a special token of the tokenizer."""
+        for token in self.tokenizer.fast.all_special_tokens:
+            if str(token) in sentence:
+                raise AffordanceError(Code.BAD_INPUT, f'the sentence holds {token}, which has a meaning to the model')
+        return sentence
+
+
+def read_generation(folder: Path, tokenizer: QwenTokenizer) -> Generation:
+    """Return what ends an answer and the penalty that the official `generate` applies with this folder."""
+    file = folder / 'generation_config.json'
+    stored: dict[str, Any] = read_json(file) if file.is_file() else {}
+    eos = stored.get('eos_token_id')
+    if eos is None:
+        eos = read_json(folder / 'config.json').get('eos_token_id')
+    ids = tokenizer.eos_ids if eos is None else tuple(int(each) for each in (eos if isinstance(eos, list) else [eos]))
+    penalty = stored.get('repetition_penalty')
+    return Generation(ids, 1.0 if penalty is None else float(penalty), stated=penalty is not None)
+
+
+def _source(options: TextOptions, folder: Path) -> QwenVLSource:
+    return QwenVLSource(
+        folder,
+        main_device(options.device),
+        torch_dtype(options.dtype),
+        spread=options.device == AUTO,
+        quantization=options.quantization,
+        attention=options.attention,
+    )
