@@ -84,7 +84,8 @@ class Glover:
         self.tokenizer = AddedTokenTokenizer.from_folder(source.checkpoint)
         self.seg_id, *_ = (self.tokenizer.id_of(token) for token in (SEG_TOKEN, IMAGE_START, IMAGE_END))
         with torch_errors(f'loading {self.name}', device=config.device):
-            self.network = GloverNetwork(source, torch_dtype(config.sam_dtype or config.dtype), plus=self.plus)
+            sam_dtype = torch_dtype(config.sam_dtype or config.dtype)
+            self.network = GloverNetwork(source, sam_dtype, plus=self.plus, lora_alpha=config.lora_alpha)
         self._check_vocabulary(source.checkpoint)
         given = config.text_in_second_stage
         self._text_in_second = self._profile.text_in_second_stage if given is None else given

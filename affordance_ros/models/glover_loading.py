@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Filling the parts of GLOVER from the folder that its merge script writes: every key lands or is named.
+"""Filling the parts of GLOVER from a release or a training state: every key lands or is named.
 
 Three kinds of keys are left out on purpose: `inv_freq` (the network computes it), a copy of the CLIP tower (the
 official script drops it too) and the image encoder of GLOVER++'s second SAM (1.27 GB that nothing uses).
@@ -17,6 +17,7 @@ from safetensors import safe_open
 from torch import nn
 
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.models.glover_unmerged import is_half, plain_name
 from affordance_ros.models.parts.checkpoint import has_weights, read_json, read_tensors, weight_files
 from affordance_ros.models.parts.sam import SamGeometry
 
@@ -45,7 +46,7 @@ class GloverShapes:
 
 
 def read_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor of a checkpoint without reading their values."""
+    """Return the shape of every tensor of a checkpoint without reading their values, by its name once merged."""
     shapes: dict[str, tuple[int, ...]] = {}
     for file in weight_files(folder):
         if file.suffix == '.safetensors':
@@ -53,17 +54,11 @@ def read_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
                 shapes |= {key: tuple(shard.get_slice(key).get_shape()) for key in shard.keys()}  # noqa: SIM118
         else:
             shapes |= {key: tuple(tensor.shape) for key, tensor in read_tensors([file])}
-    return shapes
+    return {plain_name(key): shape for key, shape in shapes.items() if not is_half(key)}
 
 
 def understand(shapes: Shapes, folder: Path, *, plus: bool) -> GloverShapes:
     """Read the sizes; raise BAD_CHECKPOINT with what the folder looks like when it is another variant or model."""
-    if any(key.startswith('base_model.') for key in shapes):
-        raise AffordanceError(
-            Code.BAD_CHECKPOINT,
-            f'{folder} looks like an unmerged training state (keys start with base_model.); '
-            'merge it with merge_weights.py of the official code first',
-        )
     found = {name: _below(shapes, prefix) for name, prefix in PREFIXES.items()}
     if not found['sam'] or not found['text_fc']:
         missing = next(PREFIXES[name] for name in ('sam', 'text_fc') if not found[name])

@@ -19,6 +19,7 @@ from transformers import CLIPVisionModel, LlamaForCausalLM
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models import glover_loading as loading
+from affordance_ros.models.glover_unmerged import read_merged
 from affordance_ros.models.parts.checkpoint import StrictLoader, read_tensors, weight_files
 from affordance_ros.models.parts.device import check_attention
 from affordance_ros.models.parts.llava_loading import (
@@ -61,12 +62,12 @@ class Maps:
 
 
 class GloverNetwork:
-    """plus: GLOVER++. sam_dtype: number type of the SAM parts."""
+    """plus: GLOVER++. sam_dtype: number type of the SAM parts. lora_alpha: of the training, for an unmerged state."""
 
     vision: Any
     llm: Any
 
-    def __init__(self, source: LlavaSource, sam_dtype: torch.dtype, *, plus: bool) -> None:
+    def __init__(self, source: LlavaSource, sam_dtype: torch.dtype, *, plus: bool, lora_alpha: float = 16.0) -> None:
         self.device, self.dtype = source.device, source.dtype
         self.config = loading.read_config(source.checkpoint)
         self.clip_folder = loading.clip_folder(source.clip, source.checkpoint)
@@ -86,7 +87,7 @@ class GloverNetwork:
             self.sam1 = SamHead(shapes.second) if shapes.second else None
         _restore_buffers(self.llm, self.vision, source.device)
         quantize_linears(self.llm, source.quantization)
-        self._load(source, sam_dtype)
+        self._load(source, sam_dtype, lora_alpha)
         for part in self.parts:
             part.eval()
         for head in (self.sam, self.sam1):
@@ -100,7 +101,7 @@ class GloverNetwork:
         parts = (self.vision, self.projector, self.llm, self.text_fc, self.sam, self.sam1)
         return tuple(part for part in parts if part is not None)
 
-    def _load(self, source: LlavaSource, sam_dtype: torch.dtype) -> None:
+    def _load(self, source: LlavaSource, sam_dtype: torch.dtype, lora_alpha: float) -> None:
         placement = place(self.llm, source.device, source.dtype) if source.spread else Placement(source.device)
         loaders = {'llm': StrictLoader(self.llm, placement.device_of, source.dtype)}
         for name, part in (('projector', self.projector), ('text_fc', self.text_fc)):
@@ -108,7 +109,7 @@ class GloverNetwork:
         loaders['sam'] = StrictLoader(self.sam, source.device, sam_dtype)
         if self.sam1 is not None:
             loaders['sam1'] = StrictLoader(self.sam1, source.device, sam_dtype)
-        loading.route(read_tensors(weight_files(source.checkpoint)), loaders)
+        loading.route(read_merged(weight_files(source.checkpoint), lora_alpha), loaders)
         loaders['llm'].finish(str(source.checkpoint))
         for name, prefix in loading.PREFIXES.items():
             if name in loaders:

@@ -21,7 +21,8 @@ class GloverConfig(TextOptions):
 
     clip: folder of openai/clip-vit-large-patch14. sam_dtype: number type of the SAM parts, None: `dtype`.
     text_in_second_stage: whether the second decoder of GLOVER++ sees the text embedding. peak_ratio: a region reaches
-    down to this share of the highest value. max_points: most keypoints of an answer.
+    down to this share of the highest value. max_points: most keypoints of an answer. lora_alpha: of the training, where
+    the checkpoint is an unmerged training state.
     """
 
     clip: str | None = None
@@ -29,6 +30,7 @@ class GloverConfig(TextOptions):
     text_in_second_stage: bool | None = None
     peak_ratio: float = 0.5
     max_points: int = 5
+    lora_alpha: float = 16.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

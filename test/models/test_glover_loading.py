@@ -78,10 +78,6 @@ def reshape(key):
             lambda found: [found.pop(key) for key in list(found) if 'visual_model' in key],
             'no GLOVER checkpoint: it has no model.visual_model',
         ),
-        (
-            lambda found: [found.update({f'base_model.model.{key}': found.pop(key)}) for key in list(found)],
-            'unmerged.*merge_weights.py',
-        ),
     ],
 )  # fmt: skip
 def test_names_the_keys_that_do_not_fit(tmp_path, change, words):
