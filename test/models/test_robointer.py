@@ -14,6 +14,7 @@ from tiny_robointer import Tiny, build  # noqa: E402
 
 from affordance_ros.errors import AffordanceError, Code, UnparsableAnswer  # noqa: E402
 from affordance_ros.models import load_model  # noqa: E402
+from affordance_ros.models.parts.decoding import DecodeSettings, Prompt, Session, write  # noqa: E402
 from affordance_ros.models.robointer_answers import BY_NAME, Coordinates  # noqa: E402
 from affordance_ros.models.robointer_predictions import to_prediction  # noqa: E402
 from affordance_ros.models.robointer_prompts import ask, mine, read_book  # noqa: E402
@@ -128,7 +129,8 @@ def test_shared_work_leaves_the_answers_alone(folder, model):
 
 def test_rows_beyond_the_tokenizer_are_never_written(model):
     assert model.network.llm.lm_head.weight.shape[0] == len(model.tokenizer)
-    written = model._write(model.network.embed([1, 2, 3], []), lambda _: None, None)  # noqa: SLF001
+    session = Session(model.network.llm.model, model.network.llm.lm_head, Prompt(model.network.embed([1, 2, 3], [])))
+    written = write(session, model.tokenizer.eos_ids, DecodeSettings(max_new_tokens=24))
     assert max(written.ids) < len(model.tokenizer)
 
 
