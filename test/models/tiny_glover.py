@@ -57,7 +57,7 @@ def build(folder: Path, tiny: Tiny = Tiny()) -> Path:  # noqa: B008  (frozen)
     config = {
         **_LLAMA, 'model_type': 'llava', 'architectures': ['GloverForCausalLM'], 'mm_hidden_size': 8,
         'mm_vision_select_layer': -2, 'mm_vision_select_feature': 'patch', 'mm_use_im_start_end': True,
-        'out_dim': _SAM.channels, 'train_mask_decoder': True, 'vision_tower': '/home/somebody/clip-vit-large-patch14',
+        'out_dim': _SAM.channels, 'train_mask_decoder': True, 'vision_tower': '/elsewhere/clip-vit-large-patch14',
         'mm_projector_type': tiny.projector, **dict(tiny.config),
     }  # fmt: skip
     (folder / 'config.json').write_text(json.dumps(config))
