@@ -12,7 +12,7 @@ from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.nodes.region import Region
 from affordance_ros.results import Query
 
-LONGEST_TEXT, LONGEST_NAME, MOST_QUERIES = 2000, 200, 16
+LONGEST_TEXT, LONGEST_NAME, MOST_QUERIES, MOST_OPTIONS = 2000, 200, 16, 4
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,21 @@ def request_from(message: Any) -> Request:
 def _queries(message: Any, names: dict[str, str]) -> tuple[Query, ...]:
     further = sentences_of('', message.queries)
     first = bounded(message.query, LONGEST_TEXT, 'query').strip()
-    task = names['task']
-    queries = [Query(first, names['object'], names['action'], task)] if first or names['object'].strip() else []
-    queries += [Query(text, task=task) for text in further]
+    task, options = names['task'], _options(message.options)
+    queries = []
+    if first or names['object'].strip():
+        queries.append(Query(first, names['object'], names['action'], task, options))
+    queries += [Query(text, task=task, options=options) for text in further]
     if not queries:
         text = 'the request has neither a query nor an object; give a sentence'
         raise AffordanceError(Code.BAD_INPUT, text)
     return tuple(queries)
+
+
+def _options(options: Any) -> tuple[str, ...]:
+    if len(options) > MOST_OPTIONS:
+        raise AffordanceError(Code.BAD_INPUT, f'{len(options)} options; at most {MOST_OPTIONS} are taken')
+    return tuple(bounded(option, LONGEST_TEXT, 'option') for option in options)
 
 
 def sentences_of(query: str, queries: Any) -> tuple[str, ...]:
