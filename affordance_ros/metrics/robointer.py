@@ -5,6 +5,7 @@
 An unreadable answer is a failure here: IoU 0, a wrong choice, BLEU 0, and for traces a count beside the mean.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ PLANNING_NAMES = {
     'planning': ('Planning_Task', 'Past_Description_Task', 'Planning_with_Context_Task',
                  'Planning_Remaining_Steps_Task', 'Generative_Affordance_Task', 'Future_Prediction_Task'),
 }  # fmt: skip
+_WORDS = re.compile(r'[^\W\d_]+')
 # Box accuracies: the published threshold, and one that means something.
 THRESHOLDS = (0.1, 0.5)
 
@@ -56,6 +58,16 @@ def task_kind(task: str) -> str:
             return kind
     known = ', '.join(sorted(name for tasks in kinds.values() for name in tasks))
     raise ValueError(f'{task!r} is no task of RoboInter-VQA; known: {known}')
+
+
+def first_decision(text: str) -> bool | None:
+    """Return whether the first 'yes' or 'no' among the words of an answer is yes; None without one.
+
+    So the benchmark is scored. The model's own reader is stricter: it refuses an answer that says both.
+    """
+    words = (word.lower() for word in _WORDS.findall(text.rpartition('assistant\n')[2]))
+    first = next((word for word in words if word in ('yes', 'no')), None)
+    return None if first is None else first == 'yes'
 
 
 @dataclass(frozen=True)
