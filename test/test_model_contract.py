@@ -16,9 +16,17 @@ PARITY = Path(__file__).parent / 'data' / 'parity'
 _ROBOPOINT = PARITY / 'robopoint' / 'checkpoint'
 _HANDSONVLM = PARITY / 'handsonvlm' / 'checkpoint'
 _GLOVER = PARITY / 'glover'
+_AFFORDANCE_R1 = PARITY / 'affordance_r1' / 'checkpoint' / 'affordance-r1'
+_SAM2 = PARITY / 'sam2' / 'sam2_pkg' / 'sam2_hiera_fixture.pt'
 _ROBOINTER = PARITY / 'robointer' / 'llavaov'
 LOADED = {
     'fake': {},
+    'affordance_r1': {
+        'checkpoint': str(_AFFORDANCE_R1),
+        'sam2': str(_SAM2),
+        'decode': 'constrained',  # tiny weights write no answer of their own
+        'max_new_tokens': 320,
+    },
     'robopoint': {
         'checkpoint': str(_ROBOPOINT / 'robopoint-v1-vicuna-v1.5-tiny'),
         'clip': str(_ROBOPOINT / 'clip-vit-tiny-patch14'),

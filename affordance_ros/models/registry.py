@@ -76,6 +76,13 @@ _ENTRIES = (
         get_checkpoint='Hugging Face: InternRobotics/RoboInter-VLM_llavaov_7B (docs/models/robointer.md)',
     ),
     ModelEntry(
+        name='affordance_r1',
+        target='affordance_ros.models.affordance_r1:AffordanceR1',
+        summary='reasoning, then boxes, points, what to do there, and masks with SAM 2 (Affordance-R1, 7B)',
+        outputs=frozenset({'boxes', 'keypoints', 'masks', 'text'}),
+        get_checkpoint='Hugging Face: hqking/affordance-r1, and sam2= for masks (docs/models/affordance_r1.md)',
+    ),
+    ModelEntry(
         name='fake',
         target='affordance_ros.models.fake:Fake',
         summary="no weights: points at the image centre or at the pixel named by 'at U,V'; for tests and bring-up",
