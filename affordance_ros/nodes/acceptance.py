@@ -4,7 +4,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.cameras import Camera, CameraReader, SilenceWatch, cameras_of
 from affordance_ros.nodes.images import depth_from_message, intrinsics_from_message, rgb_from_message
 from affordance_ros.nodes.lifecycle import SuiteNode
@@ -34,16 +35,20 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A frozen frame. pose_refused: why its pose is not known when it should be. seconds: wall time by stage."""
+    """A frozen frame. pose_refused: why its pose is not known when it should be. seconds: wall time by stage.
+
+    earlier: the images before it, oldest first, colour only, for a model that looks at clips.
+    """
 
     frame: Frame
     camera: str
     pose_refused: AffordanceError | None
     seconds: dict[str, float]
+    earlier: tuple[Frame, ...] = ()
 
 
 class FrameSource:
-    """Holds the newest bundle of every camera and the camera poses around it. Reads `node.settings`, which may change."""
+    """Holds the newest bundle of every camera and the camera poses around it. Reads `node.settings` anew each time."""
 
     def __init__(self, node: SuiteNode) -> None:
         self.node = node
@@ -60,6 +65,13 @@ class FrameSource:
         """The camera of requests that name none."""
         return next(iter(self.cameras.values()))
 
+    def keep_clips(self, *, wanted: bool) -> None:
+        """Keep the last seconds of every camera from now on, or no longer."""
+        for camera in self.cameras.values():
+            camera.keep_clip = wanted
+            if not wanted:
+                camera.clip.clear()
+
     def listen(self) -> None:
         """Subscribe to /tf and /tf_static when a target frame is set. Raises AffordanceError TF without tf2_msgs."""
         if self.node.settings.tf_target_frame:
@@ -68,7 +80,7 @@ class FrameSource:
     def accept(self, wanted: Wanted) -> Accepted:
         """Return the newest bundle as a frame.
 
-        Raises AffordanceError: CANCELED, NO_IMAGE, NO_DEPTH, STALE, BAD_ENCODING, UNITS, UNALIGNED, BAD_INPUT.
+        Raises AffordanceError: CANCELED, NO_IMAGE, NO_DEPTH, NO_CLIP, STALE, BAD_ENCODING, UNITS, UNALIGNED, BAD_INPUT.
         """
         start = time.perf_counter()
         camera = self._camera(wanted.camera)
@@ -76,9 +88,10 @@ class FrameSource:
         if target and not self.tf.listening:
             text = f'the request asks for frame {target!r}, but this node does not listen to /tf'
             raise AffordanceError(Code.TF, f'{text}; set the parameter tf.target_frame')
-        bundle = self._newest(camera, wanted)
+        bundle, before = self._newest_with_clip(camera, wanted)
         waited = time.perf_counter()
         rgb, depth, intrinsics = self._decoded(bundle)
+        earlier = tuple(_colour_frame(message) for message in before)
         decoded = time.perf_counter()
         pose, refused = None, None
         source = bundle.image.header.frame_id
@@ -87,7 +100,7 @@ class FrameSource:
             pose, refused = self.tf.lookup(target, source, bundle.stamp_ns, timeout, wanted.stop)
         frame = Frame(rgb, depth, intrinsics, bundle.stamp_ns, source, pose, target if pose is not None else '')
         seconds = {'wait': waited - start, 'decode': decoded - waited, 'pose': time.perf_counter() - decoded}
-        return Accepted(frame, camera.name, refused, seconds)
+        return Accepted(frame, camera.name, refused, seconds, earlier)
 
     def age_s(self, bundle: Bundle) -> float:
         """Return the age of a bundle in the time of the node."""
@@ -116,6 +129,24 @@ class FrameSource:
         if self._too_old(bundle):
             raise self._stale(bundle)
         return bundle
+
+    def _newest_with_clip(self, camera: Camera, wanted: Wanted) -> tuple[Bundle, list[Any]]:
+        """Return the newest bundle and the images of the clip before it, none for a model that looks at one image.
+
+        A clip that is too short may still grow until the request has waited long enough.
+        """
+        if not camera.keep_clip:
+            return self._newest(camera, wanted), []
+        deadline = time.monotonic() + wanted.wait_s
+        while True:
+            bundle = self._newest(camera, replace(wanted, wait_s=max(0.0, deadline - time.monotonic())))
+            now_ns, max_age_s = self.node.get_clock().now().nanoseconds, self.node.settings.input_max_age_s
+            try:
+                return bundle, camera.clip.clip(now_ns, max_age_s, ending=(bundle.stamp_ns, bundle.image))[:-1]
+            except AffordanceError:
+                left = max(0.0, deadline - time.monotonic())
+                if camera.store.wait(left, after=bundle.number, stop=wanted.stop) is None and not wanted.stop():
+                    raise
 
     def _too_old(self, bundle: Bundle) -> bool:
         return abs(self.age_s(bundle)) > self.node.settings.input_max_age_s
@@ -169,7 +200,13 @@ class FrameSource:
         """A simulation or a bag starts again: what was seen before is of another time."""
         for camera in self.cameras.values():
             camera.store.forget_images()
+            camera.clip.clear()
         self.tf.poses.forget_moving()
+
+
+def _colour_frame(message: Any) -> Frame:
+    stamp_ns = convert.nanoseconds_of(message.header.stamp)
+    return Frame(rgb_from_message(message), stamp_ns=stamp_ns, frame_id=message.header.frame_id)
 
 
 def _size(pixels: Any) -> str:

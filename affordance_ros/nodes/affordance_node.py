@@ -68,6 +68,7 @@ class AffordanceNode(SuiteNode):
         """Load the model in its worker process and listen to the camera's pose."""
         self.source.listen()
         self.models.load(ModelChoice(), self.settings)
+        self.source.keep_clips(wanted=self.models.wants_clip)
 
     def activate(self) -> None:
         """Subscribe to the cameras."""
@@ -171,7 +172,9 @@ class AffordanceNode(SuiteNode):
             error = AffordanceError(Code.NOT_ACTIVE, f'{self.get_name()} is not configured; configure it first')
             response.outcome = convert.outcome_message(error)
             return response
-        return self.models.answer_load(request, response, self.settings, self.refuse)
+        answered = self.models.answer_load(request, response, self.settings, self.refuse)
+        self.source.keep_clips(wanted=self.models.wants_clip)
+        return answered
 
     def _take_prompt(self, message: String) -> None:
         self._guarded(lambda: self._ask_from_now_on(message.data))

@@ -19,6 +19,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from affordance_ros.nodes import conversions as convert
+from affordance_ros.nodes.clip_buffer import ClipBuffer, ClipShape
 from affordance_ros.nodes.parameters import AffordanceParameters
 from affordance_ros.nodes.rgbd_sync import BundleStore
 
@@ -42,10 +43,15 @@ class ReadByThread(CallbackGroup):
 
 
 class Camera:
-    """One RGB-D camera: topics, subscriptions while it is open, and the store of its bundles."""
+    """One RGB-D camera: topics, subscriptions while it is open, and the store of its bundles.
+
+    keep_clip: keep the last seconds in `clip`, for a model that wants them.
+    """
 
     def __init__(self, node: Any, name: str, settings: AffordanceParameters) -> None:
         self.name, self._node = name, node
+        self.clip = ClipBuffer(ClipShape(settings.input_clip_frames, settings.input_clip_rate))
+        self.keep_clip = False
         self.store = BundleStore(int(settings.input_slop_s * 1e9), need_depth=settings.input_need_depth)
         prefix = f'{name}/' if name else ''
         color, depth = settings.input_image_transport, settings.input_depth_transport
@@ -76,6 +82,7 @@ class Camera:
         for arrivals in self._arrivals.values():
             arrivals.clear()
         self.store.clear()
+        self.clip.clear()
 
     def read(self) -> None:
         """Take what has arrived."""
@@ -89,8 +96,11 @@ class Camera:
         if stream == 'info':
             self.store.add_info(message)
             return
+        stamp_ns = convert.nanoseconds_of(message.header.stamp)
+        if stream == 'image' and self.keep_clip:
+            self.clip.add(stamp_ns, message)
         add = self.store.add_image if stream == 'image' else self.store.add_depth
-        add(convert.nanoseconds_of(message.header.stamp), message)
+        add(stamp_ns, message)
 
     def rate(self, stream: str) -> float:
         """Return messages per second over the last few, 0 when none comes."""

@@ -4,7 +4,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from affordance_ros import msg
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models import list_models
 from affordance_ros.models.base import ModelInfo
-from affordance_ros.models.registry import ModelEntry
+from affordance_ros.models.registry import MODELS, ModelEntry
 from affordance_ros.models.worker import ModelWorker, WorkerSpec
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.model_choice import ModelChoice, check_memory, worker_spec
@@ -89,8 +89,16 @@ class ModelHost:
         self._log(f'{info.name} is loaded: {size}, {info.dtype} on {info.device}, {seconds:.1f} s')
         return worker, info
 
-    def predict(self, frame: Frame, query: Query, timeout_s: float, progress: Any, stop: Any) -> Prediction:
-        """Ask the model. Raises AffordanceError."""
+    @property
+    def wants_clip(self) -> bool:
+        """Whether the model that serves looks at the last seconds of a camera."""
+        worker = self.worker
+        return worker is not None and MODELS[worker.spec.name].clip
+
+    def predict(
+        self, frame: Frame | Sequence[Frame], query: Query, timeout_s: float, progress: Any, stop: Any
+    ) -> Prediction:
+        """Ask the model about a frame or a clip. Raises AffordanceError."""
         with self._idle:
             worker = self.worker
             if worker is None:

@@ -118,6 +118,8 @@ class AffordanceParameters:
         0.02, 'largest difference between the stamps of colour and depth, seconds', low=0.0, high=1.0
     )
     input_max_age_s: float = setting(2.0, 'an older image is refused, seconds', low=0.05, high=600.0, live=True)
+    input_clip_frames: int = setting(10, 'images in a clip, for models that look at one', low=2, high=64)
+    input_clip_rate: float = setting(4.0, 'images per second in a clip', low=0.5, high=30.0)
     input_depth_scale: float = setting(
         0.0, 'metres per depth unit, 0: what the encoding means', low=0.0, high=1.0, live=True
     )

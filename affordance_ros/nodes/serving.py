@@ -104,7 +104,9 @@ class Server:
         """Return one answer per question. A single question that is refused, or all of them, raise."""
         frame = accepted.frame
         region = None if request.region is None else request.region.within(frame.width, frame.height)
-        seen = frame if region is None else cut(frame, region)
+        whole = [*accepted.earlier, frame]
+        clip = whole if region is None else [cut(each, region) for each in whole]
+        seen = clip if accepted.earlier else clip[-1]
         found: list[tuple[Prediction, AffordanceError | None]] = []
         for index, query in enumerate(request.queries):
             progress = self._progress(request, index, found, watch)

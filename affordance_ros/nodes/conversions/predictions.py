@@ -15,8 +15,13 @@ from affordance_ros.nodes.conversions.basic import outcome_message
 from affordance_ros.nodes.images import image_message, pixels_of
 from affordance_ros.results import Boxes, HandTrajectory, Heatmap, Keypoints, Masks, Prediction, Query, Trace
 
-STAGES = {'preprocess': 2, 'encode': 3, 'generate': 4, 'parse': 5}
+STAGES = {'preprocess': 2, 'encode': 3, 'generate': 4, 'parse': 5, 'refine': 6}
 FULL = 65535  # the grey level of 1.0 in a heatmap
+PRESENCE = {
+    None: msg.HandTrajectory.NOT_JUDGED,
+    True: msg.HandTrajectory.PRESENT,
+    False: msg.HandTrajectory.ABSENT,
+}
 
 
 def affordance_message(prediction: Prediction, error: AffordanceError | None = None) -> msg.Affordance:
@@ -53,7 +58,13 @@ def _hand_message(hand: HandTrajectory) -> msg.HandTrajectory:
     points = np.asarray(hand.points)
     spread = [float(value) for value in np.asarray(hand.spread_px)]
     return msg.HandTrajectory(
-        side=side, times_s=list(np.asarray(hand.times_s)), u=list(points[:, 0]), v=list(points[:, 1]), spread_px=spread
+        side=side,
+        presence=PRESENCE[hand.present],
+        caveats=list(hand.caveats),
+        times_s=list(np.asarray(hand.times_s)),
+        u=list(points[:, 0]),
+        v=list(points[:, 1]),
+        spread_px=spread,
     )
 
 
@@ -138,6 +149,7 @@ def _masks_from(messages: Sequence[msg.Mask2D]) -> Masks | None:
 
 def _hand_from(message: msg.HandTrajectory) -> HandTrajectory:
     side = 'left' if message.side == msg.HandTrajectory.LEFT else 'right'
-    return HandTrajectory(
-        np.column_stack((message.u, message.v)), np.asarray(message.times_s), side, np.asarray(message.spread_px)
-    )
+    there = {number: present for present, number in PRESENCE.items()}
+    points, times = np.column_stack((message.u, message.v)), np.asarray(message.times_s)
+    spread, caveats = np.asarray(message.spread_px), tuple(message.caveats)
+    return HandTrajectory(points, times, side, spread, present=there.get(message.presence), caveats=caveats)
