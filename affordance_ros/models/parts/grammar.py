@@ -188,7 +188,9 @@ class GrammarGuide:
 
     def _mask(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        mask = np.unpackbits(bits, bitorder='little')[: self._vocabulary.size].astype(np.bool_)
+        found = np.unpackbits(bits, bitorder='little')[: self._vocabulary.size].astype(np.bool_)
+        mask = np.zeros(self._vocabulary.size, np.bool_)  # the head may have more rows than the tokenizer has tokens
+        mask[: len(found)] = found
         self._check('the grammar of the answer is defective')
         return mask
 
