@@ -24,7 +24,8 @@ LOADED = {
     'affordance_r1': {
         'checkpoint': str(_AFFORDANCE_R1),
         'sam2': str(_SAM2),
-        'decode': 'constrained',  # tiny weights write no answer of their own
+        'decode': 'constrained',  # tiny weights write no answer of their own,
+        'temperature': 1.0,  # and their likeliest one is the empty list
         'max_new_tokens': 320,
     },
     'robopoint': {
