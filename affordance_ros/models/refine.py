@@ -61,17 +61,17 @@ class RefineOptions:
             )
 
 
-def refined(model: AffordanceModel, options: RefineOptions, device: str) -> AffordanceModel:
-    """Return a loaded model with masks in its answers; one that makes masks itself is returned as it is."""
-    if not options.refine or 'masks' in model.outputs:
-        return model
+def load_segmenter(options: RefineOptions, device: str) -> Any:
+    """Return the segmenter that `refine` names, None for none. It loads in seconds, so it goes before the model."""
     if options.refine == 'sam2':
         from affordance_ros.models.parts.sam2 import Sam2
 
-        return Refined(model, Sam2(str(options.sam2), _device(device), options.sam_precision))
-    from affordance_ros.models.parts.sam1 import Sam1
+        return Sam2(str(options.sam2), _device(device), options.sam_precision)
+    if options.refine == 'sam':
+        from affordance_ros.models.parts.sam1 import Sam1
 
-    return Refined(model, Sam1(str(options.sam), _device(device)))
+        return Sam1(str(options.sam), _device(device))
+    return None
 
 
 def _device(name: str) -> str:

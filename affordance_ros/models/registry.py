@@ -12,7 +12,7 @@ from typing import Any, cast
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.base import AffordanceModel
 from affordance_ros.models.parts.release_layouts import looks_like
-from affordance_ros.models.refine import RefineOptions, refined
+from affordance_ros.models.refine import REFINEMENTS, Refined, RefineOptions, load_segmenter
 
 POCKET_FOLDER = Path(__file__).resolve().parent / 'pocket'
 
@@ -121,16 +121,19 @@ def load_model(
     of_refine = [field.name for field in dataclasses.fields(RefineOptions)] if options.get('refine') else ['refine']
     for option in options:
         if option not in (*known, *of_refine):
-            raise AffordanceError(Code.BAD_INPUT, f'{name} has no option {option!r}{_suggest(option, known)}')
+            hint = f'; it needs refine={option!r}' if option in REFINEMENTS else _suggest(option, known)
+            raise AffordanceError(Code.BAD_INPUT, f'{name} has no option {option!r}{hint}')
     refine = RefineOptions(**{option: value for option, value in options.items() if option in of_refine})
     refine.check(name, entry.outputs)
+    makes_masks = 'masks' in entry.outputs and refine.refine in known  # with that very option
+    segmenter = None if makes_masks else load_segmenter(refine, device)
     own = {option: value for option, value in options.items() if option in known}
     config = model_class.Config(checkpoint=_checkpoint_path(entry, checkpoint), device=device, dtype=dtype, **own)
     try:
         model = cast(AffordanceModel, model_class(config))
     except AffordanceError as error:
         raise _with_layout(error, name, config.checkpoint) from error
-    return refined(model, refine, device)
+    return model if segmenter is None else Refined(model, segmenter)
 
 
 def _with_layout(error: AffordanceError, name: str, checkpoint: str | None) -> AffordanceError:

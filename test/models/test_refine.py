@@ -235,6 +235,15 @@ def test_a_missing_checkpoint_and_an_unknown_refinement_are_refused(tmp_path, sa
         assert caught.value.code == code, options
 
 
+def test_the_segmenter_is_read_before_the_model(tmp_path):
+    """A wrong path of masks must not show after minutes of loading weights."""
+    with pytest.raises(AffordanceError, match='sam2_hiera_large') as caught:
+        load_model('robopoint', checkpoint=str(tmp_path / 'no model'), refine='sam2', sam2=str(tmp_path / 'absent.pt'))
+    assert caught.value.code == Code.MISSING_WEIGHTS
+    with pytest.raises(AffordanceError, match="needs refine='sam2'"):
+        load_model('robopoint', checkpoint='pocket', sam2=str(tmp_path))
+
+
 def test_a_model_without_places_is_refused_before_it_is_loaded(sam2_folder):
     with pytest.raises(AffordanceError, match='hands|keypoints') as caught:
         load_model('handsonvlm', checkpoint='/nowhere', refine='sam2', sam2=sam2_folder)
