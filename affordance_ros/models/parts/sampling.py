@@ -52,7 +52,7 @@ class Chooser:
     def __call__(self, logits: torch.Tensor, written: list[int], allowed: torch.Tensor | None) -> tuple[int, float]:
         """Return (token, its probability before any processing but the guide's)."""
         if allowed is not None:
-            logits = logits.masked_fill(~allowed, -torch.inf)
+            logits = logits.masked_fill(~allowed.to(logits.device), -torch.inf)
         before: Any = torch.tensor([self._penalized + written], dtype=torch.long, device=logits.device)
         scores: Any = self._process(before, logits[None])
         if self._greedy:
