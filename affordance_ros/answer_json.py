@@ -41,8 +41,8 @@ def answer_to_json(answer: Answer) -> Json:
 
 
 def outcome(answer: Answer) -> str:
-    """Return 'OK' when there is a target, else the code of the first abstention, or why the model found nothing."""
-    if answer.targets:
+    """Return 'OK' for a target or for words, else the code of the first abstention, or why the model found nothing."""
+    if answer.targets or answer.prediction.in_words:
         return 'OK'
     return (answer.abstentions[0].code if answer.abstentions else answer.prediction.why_empty[0]).name
 

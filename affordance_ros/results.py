@@ -288,6 +288,12 @@ class Prediction:
         object.__setattr__(self, 'seconds', dict(self.seconds))
 
     @property
+    def in_words(self) -> bool:
+        """Whether the answer is words and names no place by its nature: a choice, a decision, a plan."""
+        places = (self.heatmap, self.keypoints, self.boxes, self.masks, self.traces, self.hands)
+        return bool(self.text) and all(field is None for field in places)
+
+    @property
     def why_empty(self) -> tuple[Code, str]:
         """Code and sentence for an answer without any place: of a repair that begins with a code, or a general one."""
         for repair in self.repairs:

@@ -64,6 +64,8 @@ def summary(answer: 'Answer') -> tuple[str, Color]:
         more = f', {len(answer.targets) - 1} more' if len(answer.targets) > 1 else ''
         bound = '>' if best.width_is_lower_bound else ''
         return f'grasp: score {best.score:.2f}, width {bound}{best.width_m * 1000:.0f} mm{more}', GRASP
+    if answer.prediction.in_words:
+        return f'answer: {answer.prediction.text[:60]}', KEYPOINT
     if answer.abstentions:
         return f'no grasp: {answer.abstentions[0].code.name}', ABSTAINED
     points = answer.prediction.keypoints

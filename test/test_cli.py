@@ -207,3 +207,30 @@ def test_the_example_runs(
     runpy.run_path(str(EXAMPLE), run_name='__main__')
     assert '(40.0, 50.0)' in capsys.readouterr().out
     assert cv2.imread(str(tmp_path / 'x.png')).shape == (480, 640, 3)
+
+
+ROBOINTER = Path(__file__).parent / 'data' / 'parity' / 'robointer'
+
+
+@pytest.mark.parametrize(
+    ('words', 'answers'),
+    [
+        (('which way?', '--task', 'choice', '--choice', 'left', '--choice', 'right'), ('left', 'right')),
+        (('is it done?', '--task', 'decide'), ('yes', 'no')),
+    ],
+)
+def test_an_answer_in_words_is_an_answer(tmp_path: Path, words: tuple[str, ...], answers: tuple[str, ...]) -> None:
+    pytest.importorskip('llguidance')
+    checkpoint = ('--checkpoint', ROBOINTER / 'llavaov' / 'checkpoint')
+    options = (
+        '--option',
+        f'siglip={ROBOINTER / "llavaov" / "siglip-tiny-patch14-384"}',
+        '--option',
+        'decode=constrained',
+    )
+    image = ROBOINTER / 'images' / 'droid_320x180.png'
+    result = run('predict', image, *words, '--model', 'robointer', *checkpoint, *options, '--out', tmp_path)
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / 'answer.json').read_text())
+    assert record['prediction']['text'] in answers
+    assert record['outcome'] == 'OK'

@@ -40,6 +40,7 @@ def predict(  # noqa: PLR0913 - the options of a command
     intrinsics: Annotated[str, typer.Option(help='"fx,fy,cx,cy" or a file (3x3, JSON, CameraInfo YAML, .mat).')] = '',
     gripper: Annotated[str, typer.Option(help='generic, panda, robotiq_2f_85, robotiq_2f_140.')] = 'generic',
     task: Annotated[str, typer.Option(help='Kind of answer, as the page of the model lists them.')] = '',
+    choice: Annotated[list[str] | None, typer.Option(help='What a question of choice offers. Repeatable.')] = None,
     option: Annotated[
         list[str] | None, typer.Option(help='Further option of the model, as clip=DIR. Repeatable.')
     ] = None,
@@ -57,7 +58,18 @@ def predict(  # noqa: PLR0913 - the options of a command
         options = dict(_key_value(item) for item in option or ())
         run_predict(
             PredictRequest(
-                files, sentence, out, model, checkpoint, device, dtype, gripper, options, tuple(earlier), task
+                files,
+                sentence,
+                out,
+                model,
+                checkpoint,
+                device,
+                dtype,
+                gripper,
+                options,
+                tuple(earlier),
+                task,
+                tuple(choice or ()),
             )
         )
 

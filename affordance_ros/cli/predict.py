@@ -39,6 +39,7 @@ class PredictRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     earlier: tuple[Path, ...] = ()
     task: str = ''
+    choices: tuple[str, ...] = ()
 
 
 def run_predict(request: PredictRequest) -> None:
@@ -53,9 +54,13 @@ def run_predict(request: PredictRequest) -> None:
     with console.status(f'loading {request.model}'):
         model = load_model(request.model, request.checkpoint, request.device, request.dtype, **request.options)
     with console.status('asking the model'):
-        prediction = model.predict(clip or frame, Query(text=request.sentence, task=request.task))
+        prediction = model.predict(
+            clip or frame, Query(text=request.sentence, task=request.task, options=request.choices)
+        )
     answer = answer_of(frame, prediction, settings)
     print_answer(console, answer)
+    if prediction.in_words:
+        console.print(prediction.text, highlight=False, soft_wrap=True)
     print_times(console, answer.seconds)
     notes = ReportNotes(
         title='affordance predict',
@@ -73,10 +78,10 @@ def _clip(request: PredictRequest, newest: Frame) -> list[Frame]:
     if not request.earlier:
         return []
     entry = MODELS.get(request.model)
-    if entry is not None and not entry.clip:
-        text = f'{len(request.earlier) + 1} images are a clip, but {request.model} looks at one'
-        clips = ', '.join(entry.name for entry in MODELS.values() if entry.clip)
-        raise AffordanceError(Code.BAD_INPUT, f'{text}; give the newest alone, or use a model for clips: {clips}')
+    if entry is not None and not entry.several:
+        text = f'{len(request.earlier) + 1} images were given, but {request.model} looks at one'
+        others = ', '.join(entry.name for entry in MODELS.values() if entry.several)
+        raise AffordanceError(Code.BAD_INPUT, f'{text}; give the newest alone, or use a model for several: {others}')
     return [*(Frame(read_image(path), frame_id='camera') for path in request.earlier), newest]
 
 
@@ -102,7 +107,7 @@ def _finish(answer: Answer) -> None:
         if item
     ]
     found = bool(named) or (prediction.heatmap is not None and bool(prediction.heatmap.values.any()))
-    if answer.targets or (answer.frame.depth is None and found):
+    if answer.targets or prediction.in_words or (answer.frame.depth is None and found):
         return
     why = answer.abstentions[0].message if answer.abstentions else prediction.why_empty[1]
     complain(outcome(answer), why)

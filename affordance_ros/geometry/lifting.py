@@ -72,6 +72,8 @@ def lift(frame: Frame, prediction: Prediction, settings: LiftSettings) -> list[C
 
 def lift_places(frame: Frame, prediction: Prediction, settings: LiftSettings) -> list[Lifted]:
     """Return what became of every place that the prediction names, with its region. A tie gives two for one place."""
+    if prediction.in_words:
+        return []
     if frame.depth is None:
         text = 'the frame has no depth image; publish one on depth/image, registered to the colour image'
         return [Lifted(Abstention(Code.NO_DEPTH, text))]

@@ -21,7 +21,8 @@ POCKET_FOLDER = Path(__file__).resolve().parent / 'pocket'
 class ModelEntry:
     """One line of the list: `target` is 'module:Class', `outputs` the fields of an answer that it fills.
 
-    clip: whether the model looks at the last seconds of a camera and not only at the newest image.
+    clip: whether the model looks at the last seconds of a camera and not only at the newest image. many: whether it
+    can be asked about several images of no clip.
     """
 
     name: str
@@ -30,6 +31,12 @@ class ModelEntry:
     outputs: frozenset[str]
     get_checkpoint: str
     clip: bool = False
+    many: bool = False
+
+    @property
+    def several(self) -> bool:
+        """Whether more than one image can be given."""
+        return self.clip or self.many
 
     @property
     def pocket(self) -> Path | None:
@@ -74,6 +81,7 @@ _ENTRIES = (
         summary='boxes, contact points, traces, choices and plans for manipulation (RoboInter-VLM, LLaVA-OneVision 7B)',
         outputs=frozenset({'boxes', 'keypoints', 'traces', 'text'}),
         get_checkpoint='Hugging Face: InternRobotics/RoboInter-VLM_llavaov_7B (docs/models/robointer.md)',
+        many=True,
     ),
     ModelEntry(
         name='affordance_r1',
@@ -81,6 +89,14 @@ _ENTRIES = (
         summary='reasoning, then boxes, points, what to do there, and masks with SAM 2 (Affordance-R1, 7B)',
         outputs=frozenset({'boxes', 'keypoints', 'masks', 'text'}),
         get_checkpoint='Hugging Face: hqking/affordance-r1, and sam2= for masks (docs/models/affordance_r1.md)',
+    ),
+    ModelEntry(
+        name='robointer_qwen',
+        target='affordance_ros.models.robointer_qwen:RoboInterQwen',
+        summary='boxes, contact points, traces, choices and plans for manipulation (RoboInter-VLM, Qwen2.5-VL 3B and 7B)',
+        outputs=frozenset({'boxes', 'keypoints', 'traces', 'text'}),
+        get_checkpoint='Hugging Face: InternRobotics/RoboInter-VLM or RoboInter-VLM_qwenvl25_3b '
+        '(docs/models/robointer_qwen.md)',
     ),
     ModelEntry(
         name='fake',
