@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How much memory a checkpoint needs and how much is free, before anything is loaded: without torch, in milliseconds."""
+"""How much memory a checkpoint needs and how much is free, told without loading anything."""
 
 import shutil
 import subprocess

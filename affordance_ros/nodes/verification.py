@@ -46,7 +46,7 @@ class Expected:
 
 
 def look_again(frame: Frame, expected: Expected, settings: LiftSettings) -> Verdict:
-    """Lift the place where a contact should be. Raises AffordanceError TF, OUT_OF_IMAGE or what lifting abstains with."""
+    """Lift the place where a contact should be. Raises AffordanceError TF, OUT_OF_IMAGE or why nothing is seen."""
     camera_from_frame = _camera_from(frame, expected.frame_id)
     point = camera_from_frame[:3, :3] @ expected.point + camera_from_frame[:3, 3]
     normal = camera_from_frame[:3, :3] @ expected.normal

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip('rclpy')
 
+from affordance_ros import msg  # noqa: E402
 from affordance_ros.errors import AffordanceError, Code  # noqa: E402
 from affordance_ros.geometry.transforms import inverse, pose_from  # noqa: E402
 from affordance_ros.nodes import conversions as convert  # noqa: E402
@@ -61,7 +62,10 @@ def prediction() -> Prediction:
         keypoints=Keypoints(np.array([[1.5, 2.5], [3.0, 4.0]]), np.array([0.5, np.nan]), ('a', 'b')),
         boxes=Boxes(np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([0.25]), ('box',)),
         traces=(Trace(np.array([[1.0, 2.0], [3.0, 4.0]]), 'path'),),
-        hands=(HandTrajectory(np.array([[5.0, 6.0]]), np.array([0.5]), 'right'),),
+        hands=(
+            HandTrajectory(np.array([[5.0, 6.0]]), np.array([0.5]), 'right'),
+            HandTrajectory(np.array([[7.0, 8.0]]), np.array([0.5]), 'left', [2.0], present=False, caveats=('blurred',)),
+        ),
         repairs=('one point dropped',),
         seconds={'total': 0.5},
     )
@@ -82,6 +86,7 @@ def test_a_prediction_goes_there_and_back() -> None:
     assert same(after.traces[0].points, before.traces[0].points)
     assert (after.hands[0].side, after.repairs) == ('right', before.repairs)
     assert same(after.hands[0].spread_px, before.hands[0].spread_px)
+    assert [(hand.present, hand.caveats) for hand in after.hands] == [(None, ()), (False, ('blurred',))]
 
 
 def test_a_target_goes_there_and_back() -> None:
@@ -128,7 +133,7 @@ def test_evidence_holds_all_that_lifting_needs() -> None:
     depth = np.array([[0.5, np.nan], [0.25, 1.0]], np.float32)
     k = Intrinsics(600.0, 600.0, 0.5, 0.5, 2, 2)
     frame = Frame(np.zeros((2, 2, 3), np.uint8), depth, k, 5_000_000_007, 'camera', POSE, 'base')
-    array = convert.msg.AffordanceArray(header=convert.header_of(frame))
+    array = msg.AffordanceArray(header=convert.header_of(frame))
     after = frame_from(evidence_message(frame, array, None))
     assert same(after.depth, depth)
     assert (after.intrinsics.fx, after.intrinsics.width) == (600.0, 2)
@@ -139,7 +144,7 @@ def test_evidence_holds_all_that_lifting_needs() -> None:
 def test_evidence_without_depth_and_pose() -> None:
     frame = Frame(np.zeros((2, 2, 3), np.uint8), None, Intrinsics(600.0, 600.0, 0.5, 0.5, 2, 2), 1, 'camera')
     refused = AffordanceError(Code.TF, 'no transform')
-    evidence = evidence_message(frame, convert.msg.AffordanceArray(header=convert.header_of(frame)), refused)
+    evidence = evidence_message(frame, msg.AffordanceArray(header=convert.header_of(frame)), refused)
     assert (evidence.has_pose, evidence.pose_outcome.code) == (False, Code.TF)
     assert frame_from(evidence).depth is None
 
