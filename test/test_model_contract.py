@@ -38,6 +38,10 @@ LOADED = {
         'siglip': str(_ROBOINTER / 'siglip-tiny-patch14-384'),
         'decode': 'constrained',  # random weights write no JSON by themselves
     },
+    'robointer_qwen': {
+        'checkpoint': str(PARITY / 'robointer' / 'qwen' / 'checkpoint'),
+        'decode': 'constrained',
+    },
     'handsonvlm': {
         'checkpoint': str(_HANDSONVLM / 'handsonvlm-tiny'),
         'clip': str(_HANDSONVLM / 'clip-tiny'),
@@ -52,7 +56,8 @@ LOADED = {
         for name in ('glover', 'glover_plus')
     },
 }
-TASKS = {'robointer': ('contact_box', 'contact_points', 'trace')}  # where one question fills one output
+_ONE_AT_A_TIME = ('contact_box', 'contact_points', 'trace')  # where one question fills one output
+TASKS = {'robointer': _ONE_AT_A_TIME, 'robointer_qwen': _ONE_AT_A_TIME}
 QUESTION = 'Find a few spots within the vacant area to the right of the red mug.'
 NAMES = [entry.name for entry in list_models()]
 
