@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from affordance_ros.geometry.lifting import LiftSettings, lift
+from affordance_ros.geometry.lifting import LiftSettings, lift_places
+from affordance_ros.geometry.scene_cloud import SceneCloud
 from affordance_ros.grasping.candidates import GraspSettings
 from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.grasping.ranking import grasp_contact
@@ -59,14 +60,20 @@ def run(  # noqa: PLR0913 - the two callbacks are keywords
 def lift_and_grasp(frame: Frame, prediction: Prediction, settings: PipelineSettings) -> Answer:
     """Turn a prediction into contacts, grasp targets and abstentions."""
     start = time.perf_counter()
-    lifted = lift(frame, prediction, settings.lift)
+    lifted = lift_places(frame, prediction, settings.lift)
     middle = time.perf_counter()
-    contacts = [item for item in lifted if isinstance(item, Contact)]
-    grasped = [
-        grasp_contact(frame, contact, settings.gripper, settings.grasp, settings.lift.noise) for contact in contacts
-    ]
-    end = time.perf_counter()
-    targets = sorted((item for item in grasped if isinstance(item, GraspTarget)), key=lambda target: -target.score)
-    refused = [item for item in (*lifted, *grasped) if isinstance(item, Abstention)]
-    seconds = {**prediction.seconds, 'lift': middle - start, 'grasp': end - middle}
+    contacts = [place.item for place in lifted if isinstance(place.item, Contact)]
+    refused = [place.item for place in lifted if isinstance(place.item, Abstention)]
+    targets: list[GraspTarget] = []
+    cloud = SceneCloud(frame, settings.lift.noise, settings.lift.range_m) if contacts else None
+    for place in lifted:
+        if cloud is None or not isinstance(place.item, Contact):
+            continue
+        found = grasp_contact(cloud, place.item, place.region, settings.gripper, settings.grasp)
+        if isinstance(found, Abstention):
+            refused.append(found)
+        else:
+            targets += found
+    targets.sort(key=lambda target: -target.score)
+    seconds = {**prediction.seconds, 'lift': middle - start, 'grasp': time.perf_counter() - middle}
     return Answer(frame, prediction, tuple(contacts), tuple(targets), tuple(refused), seconds)

@@ -1,8 +1,11 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Ways to take hold of a contact: approach against the normal (and tilted), close across the thin side."""
+"""Ways to put a parallel-jaw hand about an anchor: approaches, rolls and depths, tried all at once on the cloud.
 
-from collections.abc import Iterator
+For every orientation the cloud in the slab between the fingers becomes a height profile along the closing direction.
+A depth is possible where the part that holds the anchor ends on both sides in a gap wide enough for a finger.
+"""
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,97 +13,118 @@ import numpy as np
 import numpy.typing as npt
 
 from affordance_ros.grasping.gripper import GripperSettings
-from affordance_ros.grasping.neighborhood import SURFACE_M, Neighborhood
-from affordance_ros.results import Contact
 
 Array = npt.NDArray[Any]
 BIN_M = 0.002
-STEP_M = 0.008
+HALF_M = 0.11  # half the length of a profile
+INSERTS_M = (0.004, 0.006, 0.009, 0.012, 0.016, 0.020, 0.025, 0.031, 0.038, 0.046, 0.055)
+TIP_M = 0.002  # free space below the fingertips
+SLOPE_M = 0.006
 
 
 @dataclass(frozen=True)
 class GraspSettings:
     """How grasps are built and judged. Lengths in metres, angles in degrees.
 
-    margin_m: free space per side when the jaws are open. insert_m: how far the fingertips pass the contact.
-    round_below: anisotropy under which the main axis means nothing and several rolls are tried.
+    margin_m: free space per side when the jaws are open; half of it is accepted where there is no more.
+    table_m: distance that the fingertips keep from the support plane. rolls: orientations about the approach.
+    tilts_deg: approaches beside the plain ones, turned about the part's axis. anchors: places tried on the part.
+    pregrasp_m, lift_m: straight ways in and out. clearance_m: distance from which on space is simply free.
     touching: cloud points inside the hand that are still taken for noise. per_contact: most targets for one contact.
+    apart_m, apart_deg: targets of one contact differ by at least this. good: score at which no other anchor is tried.
     """
 
     margin_m: float = 0.006
-    insert_m: tuple[float, ...] = (0.020, 0.012, 0.006)
-    tilts_deg: tuple[float, ...] = (0.0, -25.0, 25.0)
-    rolls_when_round: int = 4
-    round_below: float = 0.25
+    table_m: float = 0.0015
+    rolls: int = 6
+    tilts_deg: tuple[float, ...] = (-35.0, 35.0)
+    anchors: int = 9
     pregrasp_m: float = 0.08
     lift_m: float = 0.10
     min_width_m: float = 0.002
     clearance_m: float = 0.010
-    touching: int = 3
-    min_score: float = 0.05
+    touching: int = 1
+    min_score: float = 0.02
     per_contact: int = 1
+    apart_m: float = 0.012
+    apart_deg: float = 25.0
+    good: float = 0.45
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """camera_from_tcp pose, the width between the fingers, whether that is only a lower bound, and how it was made."""
+class Anchor:
+    """A point (3,) of the part with its normal, the direction of the part there and how much that means."""
 
-    pose: Array
-    width_m: float
-    width_is_lower_bound: bool
-    insert_m: float
-    tilt_deg: float
-    trusted_axis: float
+    point: Array
+    normal: Array
+    axis: Array
+    anisotropy: float
+    distance_m: float = 0.0
 
 
 @dataclass(frozen=True)
-class Span:
-    """The part along a closing direction, from low_m to high_m about the contact. seen: both ends were in view."""
+class Candidates:
+    """Orientations (N, 3, 3) camera_from_hand, columns x, y (closing), z (approach), and what fits at one depth.
 
-    low_m: float
-    high_m: float
-    seen: bool
+    low_m, high_m: (N,) ends of the part along y about the anchor. insert_m: (N,) depth of the tips past it.
+    slope: (N,) tangent of the angle between the part's sides and the pads at the tips. across: (N,) how far the
+    closing direction crosses the part's axis. square: (N,) cosine between approach and the inward normal.
+    """
+
+    rotations: Array
+    low_m: Array
+    high_m: Array
+    insert_m: Array
+    slope: Array
+    across: Array
+    square: Array
 
     @property
-    def width_m(self) -> float:
-        """The thickness in metres."""
+    def width_m(self) -> Array:
+        """(N,) the coarse width."""
         return self.high_m - self.low_m
 
 
-def candidates(
-    contact: Contact, around: Neighborhood, gripper: GripperSettings, settings: GraspSettings
-) -> Iterator[Candidate]:
-    """Yield candidates, the plainest first."""
-    normal = np.asarray(contact.normal)
-    axis = around.axis - (around.axis @ normal) * normal
-    axis /= np.linalg.norm(axis)
-    round_part = around.anisotropy < settings.round_below
-    rolls = np.arange(settings.rolls_when_round) * 180 / settings.rolls_when_round if round_part else (0.0, 90.0)
-    inserts = _inserts(contact, around, settings)
-    for roll in rolls:
-        along = _turned(axis, normal, roll)
-        closing = np.cross(normal, along)
-        span = span_along(contact, around, closing, along, gripper.finger_width_m)
-        middle = np.asarray(contact.point) + (span.low_m + span.high_m) / 2 * closing
-        trust = 1.0 if round_part else (around.anisotropy if roll == 0 else 1 - around.anisotropy)
-        for tilt in settings.tilts_deg:
-            approach = _turned(-normal, along, tilt)
-            sideways = _turned(closing, along, tilt)
-            for insert in inserts:
-                pose = np.eye(4)
-                pose[:3, :3] = np.column_stack((np.cross(sideways, approach), sideways, approach))
-                pose[:3, 3] = middle + insert * approach
-                yield Candidate(pose, span.width_m, not span.seen, insert, tilt, trust)
+def orientations(anchor: Anchor, up: Array | None, settings: GraspSettings) -> tuple[Array, Array]:
+    """Return rotations (C, 3, 3) and the share (C,) to which each closes across the part's axis."""
+    axis = anchor.axis
+    approaches = _approaches(anchor, up, settings)
+    rotations, across = [], []
+    for approach in approaches:
+        along = axis - (axis @ approach) * approach
+        length = float(np.linalg.norm(along))
+        if length < 0.3:
+            side = np.cross(approach, (1.0, 0, 0) if abs(approach[0]) < 0.8 else (0.0, 1, 0))
+            along, length = side, float(np.linalg.norm(side))
+        along = along / length
+        first = np.cross(approach, along)
+        for roll in range(settings.rolls):
+            angle = np.pi * roll / settings.rolls
+            closing = np.cos(angle) * first + np.sin(angle) * along
+            rotations.append(np.column_stack((np.cross(closing, approach), closing, approach)))
+            across.append(abs(np.sqrt(max(0.0, 1 - float(closing @ axis) ** 2))))
+    return np.array(rotations), np.array(across)
 
 
-def _inserts(contact: Contact, around: Neighborhood, settings: GraspSettings) -> tuple[float, ...]:
-    """Return the depths to try; for a flat part on the table also one that stops 1 mm above the table."""
-    if around.plane is None:
-        return settings.insert_m
-    height = float(contact.point @ around.plane.normal - around.plane.offset)
-    if not 0.001 < height < min(settings.insert_m) + 0.001:
-        return settings.insert_m
-    return (*settings.insert_m, max(0.001, height - 0.001))
+def _approaches(anchor: Anchor, up: Array | None, settings: GraspSettings) -> list[Array]:
+    """Return unit directions in which a hand may come: against the normal, from above, from the camera, tilted."""
+    normal, ray = anchor.normal, anchor.point / np.linalg.norm(anchor.point)
+    wanted = [-normal, ray, ray - normal]
+    if up is not None:
+        wanted += [-up, -up - normal, ray - up]
+    if anchor.anisotropy > 0.3:
+        wanted += [direction - (direction @ anchor.axis) * anchor.axis for direction in list(wanted)]
+        wanted += [_turned(-normal, anchor.axis, tilt) for tilt in settings.tilts_deg]
+    kept: list[Array] = []
+    for direction in wanted:
+        length = float(np.linalg.norm(direction))
+        if length < 0.2:
+            continue
+        unit = direction / length
+        from_below = up is not None and unit @ up > 0.15
+        if not from_below and all(unit @ other < np.cos(np.radians(12)) for other in kept):
+            kept.append(unit)
+    return kept
 
 
 def _turned(vector: Array, axis: Array, degrees: float) -> Array:
@@ -110,35 +134,67 @@ def _turned(vector: Array, axis: Array, degrees: float) -> Array:
     return np.asarray(turned + axis * (axis @ vector) * (1 - np.cos(angle)), dtype=np.float64)
 
 
-def span_along(contact: Contact, around: Neighborhood, closing: Array, along: Array, slab_m: float) -> Span:
-    """Return the part's extent along `closing` in a slab of slab_m along `along`.
+def fitting(
+    anchor: Anchor, cloud: Array, turns: tuple[Array, Array], gripper: GripperSettings, settings: GraspSettings
+) -> tuple[Candidates, float]:
+    """Return everything that fits the profile, and the least width met (infinite when no part ends anywhere).
 
-    The top of the surface in bins of 2 mm is followed from the contact to a gap of two bins or a step above 8 mm:
-    a handle ends at its own edge, a bottle where it curves out of sight.
+    cloud: (N, 3) relative to the anchor. turns: rotations and across of `orientations`.
     """
-    offsets = around.surface - contact.point
-    height = offsets @ np.asarray(contact.normal)
-    slab = (np.abs(offsets @ along) <= slab_m / 2) & (np.abs(height) <= 0.05)
-    place, height = offsets[slab] @ closing, height[slab]
-    if len(place) < 4:
-        return Span(0.0, 0.0, seen=False)
-    bins = np.floor(place / BIN_M).astype(int)
-    first = int(bins.min())
-    top = np.full(int(bins.max()) - first + 1, -np.inf)
-    np.maximum.at(top, bins - first, height)
-    filled = np.flatnonzero(np.isfinite(top))
-    start = int(np.abs(filled + first + 0.5).argmin())
-    step = np.diff(top[filled])
-    cut = (np.diff(filled) > 2) | (np.abs(step) > STEP_M)
-    left = int(np.flatnonzero(cut[:start]).max(initial=-1)) + 1
-    right = int((np.flatnonzero(cut[start:]) + start).min(initial=len(filled) - 1))
-    # A nearer thing beside the part hides its end; so does the border of what was looked at.
-    hidden = (left > 0 and step[left - 1] < -STEP_M) or (right < len(step) and step[right] > STEP_M)
-    low_bin, high_bin = filled[left] + first, filled[right] + first
-    part = (bins >= low_bin) & (bins <= high_bin) & (height >= top[bins - first] - STEP_M)
-    half_pixel = around.pitch_m / 2
-    low, high = float(np.quantile(place[part], 0.01)) - half_pixel, float(np.quantile(place[part], 0.99)) + half_pixel
-    ray = np.asarray(contact.point) / np.linalg.norm(contact.point)
-    inside = max(-low, high) < SURFACE_M - 2 * BIN_M
-    # Both ends are seen when the camera looks down between them: closing nearly square to the line of sight.
-    return Span(low, high, seen=bool(inside and not hidden and abs(float(closing @ ray)) < 0.5))
+    rotations, across = turns
+    x, y, z = (cloud @ rotations[:, :, column].T for column in range(3))
+    bins = 2 * round(HALF_M / BIN_M)
+    top = _profile(x, y, z, gripper.finger_width_m / 2 + 0.001, bins)
+    palm_x, palm_y, _ = gripper.palm_m
+    over_palm = (np.abs(x) < palm_x / 2) & (np.abs(y) < palm_y / 2)
+    deepest = gripper.finger_length_m - 0.002 + np.where(over_palm, z, np.inf).min(axis=0, initial=np.inf)
+    inserts = np.array([insert for insert in INSERTS_M if insert <= gripper.finger_length_m - 0.002])
+    occupied = top[:, None, :] < inserts[None, :, None] + TIP_M
+    need = int(np.ceil((gripper.finger_thickness_m + settings.margin_m / 2) / BIN_M))
+    high, open_right = _end(occupied[..., bins // 2 :], need)
+    low, open_left = _end(occupied[..., : bins // 2][..., ::-1], need)
+    width = (low + high) * BIN_M
+    ends = open_right & open_left
+    least = float(width[ends].min()) if ends.any() else float('inf')
+    fits = ends & (width + settings.margin_m <= gripper.max_aperture_m) & (inserts[None] <= deepest[:, None])
+    which, depth = np.nonzero(fits)
+    slope = _slope(top, (which, inserts[depth]), (low[which, depth], high[which, depth]), bins)
+    return Candidates(
+        rotations[which],
+        -low[which, depth] * BIN_M,
+        high[which, depth] * BIN_M,
+        inserts[depth],
+        slope,
+        across[which],
+        -rotations[which, :, 2] @ anchor.normal,
+    ), least
+
+
+def _profile(x: Array, y: Array, z: Array, half_x: float, bins: int) -> Array:
+    """Return (C, bins): the point nearest to the hand in each bin along y, inf where there is none."""
+    place = np.floor(y / BIN_M).astype(np.int32) + bins // 2
+    inside = (np.abs(x) <= half_x) & (place >= 0) & (place < bins)
+    point, turn = np.nonzero(inside)
+    top = np.full(x.shape[1] * bins, np.inf)
+    np.minimum.at(top, turn * bins + place[point, turn], z[point, turn])
+    return top.reshape(x.shape[1], bins)
+
+
+def _end(occupied: npt.NDArray[np.bool_], need: int) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Return after how many bins outwards a free run of `need` bins begins, and whether there is one."""
+    counted = np.concatenate((np.zeros((*occupied.shape[:2], 1), int), np.cumsum(occupied, axis=2)), axis=2)
+    free = counted[..., need:] == counted[..., :-need]
+    return free.argmax(axis=2), free.any(axis=2)
+
+
+def _slope(top: Array, chosen: tuple[Array, Array], ends: tuple[Array, Array], bins: int) -> Array:
+    """Return (N,): by how much the wider side still grows per metre of depth at the tips."""
+    (which, insert), (low, high) = chosen, ends
+    before = np.maximum(insert - SLOPE_M, 0.5 * insert)
+    rows = top[which] < before[:, None]
+    index = np.arange(bins)
+    rows &= (index >= bins // 2 - low[:, None]) & (index < bins // 2 + high[:, None])
+    some = rows.any(axis=1)
+    first, last = rows.argmax(axis=1), bins - 1 - rows[:, ::-1].argmax(axis=1)
+    growth = np.maximum(first - (bins // 2 - low), (bins // 2 + high) - 1 - last) * BIN_M
+    return np.where(some, growth / (insert - before), 2.0)

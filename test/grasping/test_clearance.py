@@ -6,23 +6,20 @@ import numpy as np
 import pytest
 
 from affordance_ros.geometry.surface import Plane
-from affordance_ros.grasping.clearance import clearance
+from affordance_ros.grasping.clearance import Surroundings, clearance
 from affordance_ros.grasping.gripper import GripperSettings
-from affordance_ros.grasping.neighborhood import Neighborhood
 
 HAND = GripperSettings()
 POSE = np.eye(4) + np.array([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0.6], [0, 0, 0, 0]])
 
 
-def around(points: object, plane: Plane | None = None) -> Neighborhood:
-    scene = np.array(points, float).reshape(-1, 3)
-    return Neighborhood(scene, scene, plane, np.array([1.0, 0, 0]), 1.0, 0.001)
+def around(points: object, plane: Plane | None = None) -> Surroundings:
+    return Surroundings(np.array(points, float).reshape(-1, 3), plane)
 
 
 def test_what_lies_between_the_fingers_is_held_not_touched() -> None:
     room = clearance(POSE, 0.04, around([(0, 0, 0.6), (0, 0.015, 0.59)]), HAND, 0.08)
     assert room.touching == 0
-    assert room.between == 2
     assert room.free_m == pytest.approx(0.005)
 
 
@@ -35,7 +32,7 @@ def test_a_point_in_the_hand_or_its_way_touches(point: tuple[float, ...]) -> Non
 
 def test_fingertips_under_the_table() -> None:
     up = np.array([0, 0, -1.0])
-    assert clearance(POSE, 0.04, around([], Plane(up, -0.59, 0.0)), HAND, 0.08).touching > 100
+    assert clearance(POSE, 0.04, around([], Plane(up, -0.59, 0.0)), HAND, 0.08).table_m == pytest.approx(-0.01)
     above = clearance(POSE, 0.04, around([], Plane(up, -0.605, 0.0)), HAND, 0.08)
     assert above.touching == 0
     assert above.free_m == pytest.approx(0.005)

@@ -8,10 +8,11 @@ from synthetic_depth import cylinder, frame_of, plane
 
 from affordance_ros.geometry.depth import NoiseModel
 from affordance_ros.geometry.lifting import LiftSettings, Spot, lift_spot
+from affordance_ros.geometry.scene_cloud import SceneCloud
 from affordance_ros.grasping.candidates import GraspSettings
 from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.grasping.ranking import grasp_contact
-from affordance_ros.results import Contact, GraspTarget
+from affordance_ros.results import Contact
 
 
 @pytest.mark.parametrize('score', [float('nan'), 0.5])
@@ -19,8 +20,9 @@ def test_score_is_the_product_of_its_parts(score: float) -> None:
     frame = frame_of(plane((0, 0, 0.75), (0, 0, -1)), cylinder(0.62, 0.012, 0.09))
     contact = lift_spot(frame, Spot((320, 240), score), LiftSettings())
     assert isinstance(contact, Contact)
-    target = grasp_contact(frame, contact, GripperSettings(), GraspSettings(), NoiseModel())
-    assert isinstance(target, GraspTarget)
+    found = grasp_contact(SceneCloud(frame, NoiseModel()), contact, None, GripperSettings(), GraspSettings())
+    assert isinstance(found, list)
+    (target,) = found
     assert target.score == pytest.approx(np.prod(list(target.sub_scores.values())))
     assert ('model' in target.sub_scores) == np.isfinite(score)
     back = target.grasp[:3, 3] - target.pregrasp[:3, 3]
