@@ -142,7 +142,7 @@ class RoboInter:
             ids = self.tokenizer.encode_prompt(chatml(with_images(question, len(frames))))
             embeddings = self._embed(ids, frames, report, stop)
             marks.append(time.perf_counter())
-            written = self._write(embeddings, self._guide(task), report, stop)
+            written = self._write(embeddings, self._guide(task, query), report, stop)
         text = self.tokenizer.decode(written.ids).strip()
         marks.append(time.perf_counter())
         report(Progress('parse', 1.0, text))
@@ -178,9 +178,9 @@ class RoboInter:
     def _encode_squared(self, frame: Frame) -> torch.Tensor:
         return self.network.image_features(self.network.anyres.squared(frame.rgb), (frame.width, frame.height))
 
-    def _guide(self, task: Task) -> Guide | None:
+    def _guide(self, task: Task, query: Query) -> Guide | None:
         """Return what keeps the answer in the format of its task; a plan has none."""
-        grammar = answer_grammar(task, shares=True)
+        grammar = answer_grammar(task, shares=True, options=len(query.options) or 4)
         if self._guides is None or grammar is None:
             return None
         check_fits(grammar, self._config.settings(self._profile.decode).max_new_tokens, 'robointer')

@@ -20,10 +20,13 @@ PIXEL = whole_number(4)
 _COMMA = Pattern(', ?', 2)
 
 
-def answer_grammar(task: Task, *, shares: bool) -> Grammar | None:
-    """Return the grammar of a task, None for a plan, which is free text. shares: of the sides; else pixels."""
+def answer_grammar(task: Task, *, shares: bool, options: int = 4) -> Grammar | None:
+    """Return the grammar of a task, None for a plan, which is free text.
+
+    shares: numbers are shares of the sides, else pixels. options: how many a choice has.
+    """
     if task.kind == 'choice':
-        return grammar_of(Pattern('[A-D]', 1))
+        return grammar_of(Pattern(f'[A-{"ABCD"[options - 1]}]', 1))
     if task.kind == 'decide':
         return grammar_of(either('Yes', 'No'))
     if task.kind == 'text':
