@@ -93,7 +93,7 @@ _ENTRIES = (
     ModelEntry(
         name='robointer_qwen',
         target='affordance_ros.models.robointer_qwen:RoboInterQwen',
-        summary='boxes, contact points, traces, choices and plans for manipulation (RoboInter-VLM, Qwen2.5-VL 3B and 7B)',
+        summary='boxes, contact points, traces, choices and plans for manipulation (RoboInter-VLM, Qwen2.5-VL)',
         outputs=frozenset({'boxes', 'keypoints', 'traces', 'text'}),
         get_checkpoint='Hugging Face: InternRobotics/RoboInter-VLM or RoboInter-VLM_qwenvl25_3b '
         '(docs/models/robointer_qwen.md)',

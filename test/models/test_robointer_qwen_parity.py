@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from affordance_ros.errors import UnparsableAnswer
+from affordance_ros.errors import AffordanceError, UnparsableAnswer
 from affordance_ros.models import load_model
 from affordance_ros.models.parts.decoding import DecodeSettings, write
 from affordance_ros.models.parts.qwen_tokenizer import chatml
@@ -135,5 +135,10 @@ def test_the_checkpoint_states_its_penalty():
 def test_sizes(index):
     case = RESIZES[index]
     for limit, key in ((12845056, 'model_limits'), (1003520, 'official_eval_script')):
-        width, height = Preparation(max_pixels=limit).resized(case['w'], case['h'])
-        assert [height, width] == case[key]
+        preparation = Preparation(max_pixels=limit)
+        if isinstance(case[key], dict):
+            with pytest.raises(AffordanceError, match='each side must be at least 28 pixels'):
+                preparation.resized(case['w'], case['h'])
+        else:
+            width, height = preparation.resized(case['w'], case['h'])
+            assert [height, width] == case[key]
