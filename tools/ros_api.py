@@ -17,32 +17,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / 'docs' / 'ros_api.md'
-HEAD = """# The ROS surface
-
-<!-- Written by tools/ros_api.py from the code; edit that file or the code, then run it. -->
-
-Names are relative: a namespace moves a whole suite. `~` is the node's own name. Every field of a message is commented with
-unit and frame in `msg/`, `srv/` and `action/` (`ros2 interface show affordance_ros/msg/GraspTarget`). A result carries the
-stamp and frame of the image that it answers; a refusal is an `Outcome` with a code and a sentence, never silence.
-
-Every node is a lifecycle node that starts by itself (`autostart: false` leaves it to a manager; with Nav2's
-`lifecycle_manager` set `bond_timeout: 0.0`) and reports on `/diagnostics` once a second. Configure loads the model, activate
-takes images and serves, deactivate keeps the weights, cleanup ends the model's process and gives its memory back.
-
-```
-ros2 service call /target_node/get_grasp_targets affordance_ros/srv/GetGraspTargets "{query: 'grasp the red mug by its handle'}"
-ros2 action send_goal --feedback /target_node/plan_grasps affordance_ros/action/PlanGrasps "{query: 'grasp the red mug by its handle'}"
-ros2 topic pub --once /prompt std_msgs/msg/String "{data: 'point at the mug'}"
-```
-
-One request runs. What happens to the next one is `run.policy`: it waits (`run.max_pending` may), is refused as `BUSY`, or
-takes the place of the one that runs, which ends with `REPLACED`. Cancel is heard in the line, while waiting for an image and
-inside generation. Action, service and continuous mode (topic `prompt`, service `set_prompt`) give the same `AffordanceArray`.
-
-Cameras are read best effort, which fits reliable and best-effort drivers; `qos_overrides./TOPIC.subscription.reliability`
-changes it. A topic that stays silent is warned about by name, with who publishes it and how, or where its type is published.
-With `input.cameras: wrist,front` the topics are `wrist/image` and so on, and requests name their camera.
-"""
+HEAD = ROOT / 'tools' / 'ros_api_head.md'
+LAUNCH = """`ros2 launch affordance_ros bringup.launch.py ARGUMENT:=VALUE ...`; without `ros2`: `affordance up --params FILE`.
+`demo.launch.py seed:=7` adds a simulated camera, `replay.launch.py bag:=DIR` plays a bag. `camera` takes topics and
+depth noise from `config/cameras.yaml`."""
 
 
 # What is only opened when it is needed.
@@ -148,7 +126,7 @@ def page() -> str:
     from affordance_ros.nodes.target_node import TargetNode
 
     rclpy.init(args=['--ros-args', '-p', 'autostart:=false'])
-    lines = [HEAD]
+    lines = [HEAD.read_text()]
     nodes = [AffordanceNode(), TargetNode(), OverlayNode(), SceneNode()]
     for node in nodes:
         lines += [f'## {node.get_name()}', '', '| | name | type | meaning |', '| --- | --- | --- | --- |']
@@ -167,16 +145,7 @@ def page() -> str:
             name = parameters.ros_name(entry.name)
             start = f'| `{node.get_name()}` | `{name}` | {cell(entry.default)} | {allowed(entry)}'
             lines.append(f'{start} | {live} | {entry.metadata["doc"]} |')
-    lines += [
-        '',
-        '## Launch',
-        '',
-        '`ros2 launch affordance_ros bringup.launch.py ARGUMENT:=VALUE ...`; without `ros2`:',
-    ]
-    lines += [
-        '`affordance up --params FILE`. `demo.launch.py seed:=7` adds a simulated camera, `replay.launch.py bag:=DIR` plays'
-    ]
-    lines += ['a bag. `camera` takes topics and depth noise from `config/cameras.yaml`.', '']
+    lines += ['', '## Launch', '', LAUNCH, '']
     lines += ['| argument | default | meaning |', '| --- | --- | --- |']
     lines += [f'| `{name}` | {cell(default)} | {text} |' for name, (default, text) in launch_arguments().items()]
     lines += ['', '| file | for |', '| --- | --- |']

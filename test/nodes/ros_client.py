@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 
 WAIT_S = 20.0
+DISCOVERY_S = 0.4
 
 
 class Goal:
@@ -77,7 +78,7 @@ class RosClient:
         if name not in self._clients:
             self._clients[name] = self.node.create_client(kind, name)
             assert self._clients[name].wait_for_service(wait_s), f'{name} is not there'
-            time.sleep(0.2)  # the server has to discover us too, or its first response is lost
+            time.sleep(DISCOVERY_S)  # the server has to discover us too, or its first response is lost
         client = self._clients[name]
         assert client.wait_for_service(wait_s), f'{name} is not there'
         return self.wait_future(client.call_async(kind.Request(**fields)), wait_s)
@@ -87,7 +88,7 @@ class RosClient:
         if name not in self._clients:
             self._clients[name] = ActionClient(self.node, kind, name)
             assert self._clients[name].wait_for_server(WAIT_S), f'{name} is not there'
-            time.sleep(0.2)
+            time.sleep(DISCOVERY_S)
         client, feedback = self._clients[name], []
         sent = client.send_goal_async(kind.Goal(**fields), feedback_callback=lambda m: feedback.append(m.feedback))
         return Goal(self, sent, feedback)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.ros
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_page_is_current(tmp_path) -> None:
+def test_the_page_is_current() -> None:
     pytest.importorskip('affordance_ros.msg', reason='the interfaces are not built: make setup')
     done = subprocess.run(
         [sys.executable, 'tools/ros_api.py', '--check'], cwd=ROOT, capture_output=True, text=True, timeout=120

@@ -145,9 +145,8 @@ def test_diagnostics_say_what_is_wrong_and_what_is_measured(suite) -> None:
     assert ord(latest().level) == 1
 
     def stamps() -> list[float]:
-        return [
-            a.header.stamp.sec + a.header.stamp.nanosec * 1e-9 for a in status if a.status[0].name == '/target_node'
-        ]
+        own = [array.header.stamp for array in list(status) if array.status[0].name == '/target_node']
+        return [stamp.sec + stamp.nanosec * 1e-9 for stamp in own]
 
     client.wait_for(lambda: len(stamps()) > 4, what='five reports')
     assert np.median(np.diff(stamps())) == pytest.approx(1.0, abs=0.25)
