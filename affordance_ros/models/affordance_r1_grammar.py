@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The answer format of Affordance-R1 as a grammar: thoughts of bounded length, then a JSON list of bounded length."""
 
+from dataclasses import replace
+
 from affordance_ros.models.parts.grammar import (
     Grammar,
     Pattern,
     Words,
+    corners_in_order,
     either,
     grammar_of,
     most_repetitions,
@@ -20,6 +23,7 @@ _ITEM = sequence(
     '{"bbox_2d": [', _PIXEL, ',', _PIXEL, ',', _PIXEL, ',', _PIXEL,
     '], "point_2d": [', _PIXEL, ',', _PIXEL, '], "affordance": "', _VERB, '"}',
 )  # fmt: skip
+_ORDER = corners_in_order('"bbox_2d": [', 840)
 _TAGS = ('<think>', '</think><rethink>', '</rethink><answer>[', ']</answer>')
 _THINKING_SHARE, _FIRST_SHARE = 0.5, 0.6  # of the tokens for both thoughts; of those for the first one
 
@@ -35,9 +39,10 @@ def answer_grammar(max_new_tokens: int, *, thinking: bool = True) -> Grammar:
     most = max(1, min(MOST_ITEMS, most_repetitions(listed, 0, _ITEM, ', ')))
     items = repeated(_ITEM, 0, most, ', ')
     if not thinking:
-        return grammar_of(sequence(items, _TAGS[3]))
+        return replace(grammar_of(sequence(items, _TAGS[3])), possible=_ORDER)
     words = max(2, room - items.longest)
     first = int(words * _FIRST_SHARE)
-    return grammar_of(
+    whole = grammar_of(
         _TAGS[0], Words(first), _TAGS[1], Words(words - first), sequence(_TAGS[2], items, _TAGS[3])
     )  # fmt: skip
+    return replace(whole, possible=_ORDER)

@@ -61,6 +61,9 @@ def test_random_answers_are_whole_json_within_the_room(vocabulary, tokenizer, ro
             assert len(values) == 6
             assert all(0 <= value <= 840 for value in values)
             assert item['affordance']
+            x0, y0, x1, y1 = item['bbox_2d']
+            assert x1 >= x0 + 2
+            assert y1 >= y0 + 2
 
 
 def test_the_format_of_the_official_prompt_passes_and_forced_tokens_are_its_own(tokenizer, vocabulary):

@@ -18,6 +18,8 @@ import torch
 
 from affordance_ros.errors import AffordanceError, Code
 
+_FEW = 128  # tokens: numbers and punctuation, no words
+
 
 class Pattern(NamedTuple):
     """A regular expression and the most bytes that it matches; a token covers at least one byte."""
@@ -35,10 +37,15 @@ class Words(NamedTuple):
 
 @dataclass(frozen=True)
 class Grammar:
-    """lark: in the dialect of llguidance. longest: most tokens of an answer, the closing one not counted."""
+    """lark: in the dialect of llguidance. longest: most tokens of an answer, the closing one not counted.
+
+    possible(text): whether a text that has begun can still become valid, for what no grammar says, such as the order of
+    numbers. It is asked where few tokens are left to choose from, and some token must always pass.
+    """
 
     lark: str
     longest: int
+    possible: Callable[[str], bool] | None = None
 
 
 def literal(text: str) -> Pattern:
@@ -99,6 +106,35 @@ def grammar_of(*parts: Pattern | Words | str) -> Grammar:
     return Grammar('\n'.join([f'start: {" ".join(names)}', *rules]), longest)
 
 
+def corners_in_order(opening: str, limit: int, least: int = 2) -> Callable[[str], bool]:
+    """Return `Grammar.possible` for boxes of whole numbers: the second corner at least `least` beyond the first.
+
+    opening: what stands before the four numbers x0,y0,x1,y1 and their ']'. limit: largest number.
+    """
+
+    def possible(text: str) -> bool:
+        body, closed, _ = text[text.rfind(opening) + len(opening) :].partition(']') if opening in text else ('', '', '')
+        parts = [part.strip() for part in body.split(',')][:4]
+        for index, part in enumerate(parts):
+            low, high = (0, limit - least) if index < 2 else (int(parts[index - 2]) + least, limit)
+            if not _reachable(part, low, high, done=bool(closed) or index < len(parts) - 1):
+                return False
+        return True
+
+    return possible
+
+
+def _reachable(written: str, low: int, high: int, *, done: bool) -> bool:
+    """Tell whether a number that begins with these digits (and ends with them when `done`) can lie in [low, high]."""
+    if not written:
+        return low <= high and not done
+    value = int(written)
+    further = 0 if done or value == 0 else len(str(high)) - len(written)
+    return any(
+        value * 10**more <= high and (value + 1) * 10**more - 1 >= low for more in range(max(0, further) + 1)
+    )  # fmt: skip
+
+
 def check_fits(grammar: Grammar, max_new_tokens: int, model: str) -> None:
     """Raise BAD_INPUT when an answer of this grammar could be cut off."""
     if grammar.longest + 1 > max_new_tokens:
@@ -132,7 +168,7 @@ class GuideVocabulary:
 
     def __init__(self, table: TokenTable, size: int) -> None:
         library = _llguidance()
-        self.size, self.eos_id = size, table.eos_id
+        self.size, self.eos_id, self.tokens = size, table.eos_id, table.tokens
         source = _Source(table)
         wrapper = library.TokenizerWrapper(source)
         self.prepared: Any = library.LLTokenizer(wrapper, n_vocab=max(size, len(table.tokens)), slices=[])
@@ -160,7 +196,8 @@ class GrammarGuide:
 
     def __init__(self, vocabulary: GuideVocabulary, grammar: Grammar, device: torch.device) -> None:
         library = _llguidance()
-        self._vocabulary, self._device = vocabulary, device
+        self._vocabulary, self._device, self._possible = vocabulary, device, grammar.possible
+        self._text = b''
         self._matcher = library.LLMatcher(
             vocabulary.prepared, library.LLMatcher.grammar_from_lark(grammar.lark), log_level=0
         )
@@ -185,6 +222,7 @@ class GrammarGuide:
         text = [token for token in ids if token != self._vocabulary.eos_id]
         if text and not self._matcher.consume_tokens(text):
             self._check('the text left its grammar')
+        self._text += b''.join(self._vocabulary.tokens[token] or b'' for token in text)
 
     def _mask(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
@@ -192,6 +230,10 @@ class GrammarGuide:
         mask = np.zeros(self._vocabulary.size, np.bool_)  # the head may have more rows than the tokenizer has tokens
         mask[: len(found)] = found
         self._check('the grammar of the answer is defective')
+        if self._possible is not None and mask.sum() <= _FEW:
+            for token in map(int, np.flatnonzero(mask)):
+                piece = self._vocabulary.tokens[token] if token < len(self._vocabulary.tokens) else None
+                mask[token] = piece is None or self._possible((self._text + piece).decode(errors='replace'))
         return mask
 
     def _check(self, what: str) -> None:

@@ -3,6 +3,7 @@
 """Grammars and their guide: exact masks, canonical forced tokens, bounds that hold, refusals."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from affordance_ros.models.parts.grammar import (
     TokenTable,
     Words,
     check_fits,
+    corners_in_order,
     digits,
     either,
     grammar_of,
@@ -222,3 +224,35 @@ def test_a_missing_library_is_told_with_the_way_out(monkeypatch):
     with pytest.raises(AffordanceError, match='pip install') as caught:
         Loaded(FOLDERS['pocket'])
     assert caught.value.code == Code.BAD_INPUT
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.tuples(*[st.integers(0, 848)] * 4), st.integers(0, 30))
+def test_corners_in_order_knows_what_can_still_become_a_box(numbers, cut):
+    """Against the definition: some completion of the cut text is a box whose corners are in order."""
+    possible = corners_in_order('box [', 848)
+    text = 'box [' + ','.join(map(str, numbers)) + ']'
+    x0, y0, x1, y1 = numbers
+    assert possible(text) == (x1 >= x0 + 2 and y1 >= y0 + 2)
+    begun = text[: len('box [') + min(cut, len(text) - len('box [') - 1)]
+    written = begun.removeprefix('box [').split(',')
+    if len(written) == 3 and x0 <= 846 and y0 <= 846:
+        reach = [number for number in range(x0 + 2, 849) if str(number).startswith(written[2])]
+        assert possible(begun) == bool(reach)
+
+
+def test_a_box_never_leads_into_a_dead_end(loaded):
+    number = whole_number(3)
+    box = sequence('box [', number, ',', number, ',', number, ',', number, ']')
+    grammar = replace(grammar_of(box), possible=corners_in_order('box [', 840))
+    generator = np.random.default_rng(5)
+    for _ in range(60):
+        guide, ids = loaded.guide(grammar), []
+        while not ids or ids[-1] != loaded.eos:
+            new = guide.forced() or [int(generator.choice(np.flatnonzero(guide.allowed().numpy())))]
+            guide.advance(new)
+            ids += new
+        text = b''.join(loaded.tokens[i] for i in ids[:-1]).decode()
+        x0, y0, x1, y1 = map(int, text.removeprefix('box [').removesuffix(']').split(','))
+        assert 0 <= x0 <= x1 - 2 <= 838
+        assert 0 <= y0 <= y1 - 2 <= 838
