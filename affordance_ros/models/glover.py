@@ -144,8 +144,11 @@ class Glover:
             maps = self.network.decode(codes, embeddings, text_in_second=self._text_in_second)
             logits = maps.logits.cpu().numpy()
             watch.mark('decode')
-        text = self.tokenizer.decode([token for token in said.ids if token != self.tokenizer.eos_id]).strip()
-        return GloverAnswer(text, (*ids, *said.ids), embeddings, maps, logits, said.confidence, watch.seconds)
+        sequence = (*ids, *said.ids)
+        return GloverAnswer(self._text(said.ids), sequence, embeddings, maps, logits, said.confidence, watch.seconds)
+
+    def _text(self, ids: Sequence[int]) -> str:
+        return self.tokenizer.decode([token for token in ids if token != self.tokenizer.eos_id]).strip()
 
     def _ids(self, prompt: str) -> list[int]:
         ids = self.tokenizer.encode_prompt(prompt)
@@ -181,7 +184,7 @@ class Glover:
         def on_token(written: list[int]) -> None:
             if written[-1] == self.seg_id:
                 hidden.append(session.hidden)  # the state that predicted it: the new token was not run yet
-            text = self.tokenizer.decode(written)
+            text = self._text(written)
             watch.report(Progress('generate', 0.1 + 0.8 * len(written) / settings.max_new_tokens, text))
 
         eos = self.tokenizer.eos_id

@@ -47,8 +47,9 @@ class GloverAnswer:
     def notices(self) -> tuple[str, ...]:
         """What the caller should know: that there is no map (NO_ANSWER_TOKEN), or that there are several."""
         if len(self.logits) == 0:
+            shown = self.text if len(self.text) <= 80 else self.text[:80] + '...'
             return (
-                f'NO_ANSWER_TOKEN: the answer has no {SEG_TOKEN}, so there is no map; '
+                f'NO_ANSWER_TOKEN: the answer {shown!r} has no {SEG_TOKEN}, so there is no map; '
                 "ask with object= and action=, or end the sentence with 'Please output segmentation mask.'",
             )
         if len(self.logits) > 1:

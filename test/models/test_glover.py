@@ -104,6 +104,13 @@ def test_quantization_leaves_all_but_the_language_model(plus_folder, frame, plus
     assert model.predict(frame, MUG).heatmap.values.max() > 0
 
 
+def test_device_auto_and_the_plain_attention_give_the_same(plus_folder, frame, plus):
+    for options in ({'device': 'auto'}, {'attention': 'eager'}):
+        model = load_model('glover_plus', plus_folder, **options)
+        assert np.allclose(model.predict(frame, MUG).heatmap.values, plus.predict(frame, MUG).heatmap.values, atol=1e-5)
+    assert model.network.llm.config._attn_implementation == 'eager'  # noqa: SLF001
+
+
 def test_no_answer_token_gives_the_empty_map_and_says_so(tmp_path, frame):
     model = load_model('glover_plus', folder_with(tmp_path, said=(300, 301, 2)))
     prediction = model.predict(frame, MUG)
@@ -254,6 +261,16 @@ def test_a_map_that_is_not_finite_is_refused(plus, frame, monkeypatch):
     with pytest.raises(AffordanceError, match='not finite; use dtype') as caught:
         plus.predict(frame, MUG)
     assert caught.value.code == Code.UNPARSABLE_ANSWER
+
+
+def test_the_words_are_streamed_token_by_token(plus, frame):
+    steps = []
+    text = plus.predict(frame, MUG, progress=steps.append).text
+    written = [step.text for step in steps if step.stage == 'generate']
+    assert len(written) == 3
+    assert all(later.startswith(sooner) for sooner, later in itertools.pairwise(written))
+    assert written[-1] == text
+    assert '</s>' not in text
 
 
 def test_a_stop_before_the_maps_is_honoured(plus, frame):
