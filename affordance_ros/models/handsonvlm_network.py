@@ -23,13 +23,13 @@ from affordance_ros.models.parts.clip_image import ClipPreprocessor
 from affordance_ros.models.parts.device import check_attention
 from affordance_ros.models.parts.llava_loading import (
     LlavaSource,
-    _fill_unused,
-    _llama_config,
-    _put_clip,
-    _restore_buffers,
     build_projector,
+    fill_unused,
     find_clip,
+    llama_config,
+    put_clip,
     read_clip_configs,
+    restore_buffers,
 )
 from affordance_ros.models.parts.placement import Placement, place
 from affordance_ros.models.parts.quantization import quantize_linears
@@ -81,7 +81,7 @@ class HandsNetwork:
         self.hand_id = int(self.config.get('hand_token_id', HAND_TOKEN_ID))
         vision_config, self.preprocessor, self.clip_source = _vision_setup(source, self.config)
         self.head_kind = _head_kind(self.config, source.checkpoint)
-        text_config = _llama_config(self.config)
+        text_config = llama_config(self.config)
         text_config._attn_implementation = check_attention(source.attention)  # noqa: SLF001 - there is no public way
         with torch.device('meta'):
             self.llm = LlamaForCausalLM(text_config)
@@ -89,7 +89,7 @@ class HandsNetwork:
             self.size = int(self.llm.config.hidden_size)
             self.projector = build_projector(self.config, vision_config.hidden_size, self.size)
             self.head = TrajectoryHead(self.size, self.head_kind)
-        _restore_buffers(self.llm, self.vision, source.device)
+        restore_buffers(self.llm, self.vision, source.device)
         quantize_linears(self.llm, source.quantization)
         self._load(source)
         for part in self.parts:
@@ -116,7 +116,7 @@ class HandsNetwork:
             if key in leftovers:
                 _check_leftover(key, tensor, leftovers[key], source.checkpoint)
             elif key.startswith(_TOWER):
-                _put_clip(loaders['vision'], key, tensor, prefix=_TOWER)
+                put_clip(loaders['vision'], key, tensor, prefix=_TOWER)
             elif key.startswith(_PROJECTOR):
                 loaders['projector'].put(key, key.removeprefix(_PROJECTOR), tensor)
             elif key.startswith(_HEAD):
@@ -130,7 +130,7 @@ class HandsNetwork:
             f'the CLIP tower (model.vision_tower) of {source.checkpoint}',
             may_miss=lambda name: 'post_layernorm' in name,
         )
-        _fill_unused(self.vision, source.device)
+        fill_unused(self.vision, source.device)
         placement.connect(self.llm)
 
     def pixels(self, rgb: RGB) -> npt.NDArray[np.float32]:

@@ -77,13 +77,13 @@ def build_parts(source: LlavaSource, config: Mapping[str, Any]) -> tuple[Any, to
     _check_config(config, source.checkpoint)
     llm_config = config if source.base is None else read_json(source.base / 'config.json')
     vision_config, preprocessor = read_clip_configs(find_clip(source, config))
-    text_config = _llama_config({**llm_config, **_llama_only(config)})
+    text_config = llama_config({**llm_config, **_llama_only(config)})
     text_config._attn_implementation = check_attention(source.attention)  # noqa: SLF001 - there is no public way
     with torch.device('meta'):
         llm = LlamaForCausalLM(text_config)
         vision = CLIPVisionModel(vision_config)
         projector = build_projector(config, vision_config.hidden_size, llm.config.hidden_size)
-    _restore_buffers(llm, vision, source.device)
+    restore_buffers(llm, vision, source.device)
     quantize_linears(llm, source.quantization)
     return vision, projector, llm, preprocessor
 
@@ -106,7 +106,8 @@ def _llama_only(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: config[name] for name in _LLAMA_FIELDS if name in config}
 
 
-def _llama_config(fields: Mapping[str, Any]) -> LlamaConfig:
+def llama_config(fields: Mapping[str, Any]) -> LlamaConfig:
+    """Return the configuration of the LLM in a config.json, whatever else stands in it."""
     return LlamaConfig(**_llama_only(fields))
 
 
@@ -152,7 +153,7 @@ def read_clip_configs(folder: Path | None) -> tuple[CLIPVisionConfig, ClipPrepro
     return CLIPVisionConfig(**known), ClipPreprocessor.from_config(read_json(folder / 'preprocessor_config.json'))
 
 
-def _restore_buffers(llm: Any, vision: Any, device: torch.device) -> None:
+def restore_buffers(llm: Any, vision: Any, device: torch.device) -> None:
     """Give the two buffers that no checkpoint holds their values: rotary frequencies (float32) and CLIP positions."""
     llm.model.rotary_emb = LlamaRotaryEmbedding(config=llm.config).to(device)
     embeddings = getattr(vision, 'vision_model', vision).embeddings
@@ -181,7 +182,7 @@ def load_weights(parts: tuple[Any, torch.nn.Module, Any], source: LlavaSource) -
         _load_non_lora(source.checkpoint, loaders['projector'])
     if separate and clip_folder is not None:
         for key, tensor in read_tensors(weight_files(clip_folder)):
-            _put_clip(loaders['vision'], key, tensor)
+            put_clip(loaders['vision'], key, tensor)
     elif not copy_of_tower:
         raise AffordanceError(
             Code.MISSING_WEIGHTS,
@@ -194,7 +195,7 @@ def load_weights(parts: tuple[Any, torch.nn.Module, Any], source: LlavaSource) -
     loaders['projector'].finish(f'the projector (mm_projector) of {source.checkpoint}')
     clip_source = str(clip_folder) if separate else f'the copy in {source.checkpoint}'
     loaders['vision'].finish(f'the CLIP tower from {clip_source}', may_miss=lambda name: 'post_layernorm' in name)
-    _fill_unused(vision, placement.main)
+    fill_unused(vision, placement.main)
     if tied:
         llm.lm_head.weight = llm.model.embed_tokens.weight
     if adapter:
@@ -213,7 +214,7 @@ def _route(tensors: Any, loaders: Mapping[str, StrictLoader], *, use_tower: bool
         if key.startswith(_TOWER):
             tower_seen = True
             if use_tower:
-                _put_clip(loaders['vision'], key, tensor, prefix=_TOWER)
+                put_clip(loaders['vision'], key, tensor, prefix=_TOWER)
         elif key.startswith(_PROJECTOR):
             loaders['projector'].put(key, key.removeprefix(_PROJECTOR), tensor)
         else:
@@ -221,7 +222,7 @@ def _route(tensors: Any, loaders: Mapping[str, StrictLoader], *, use_tower: bool
     return tower_seen
 
 
-def _put_clip(loader: StrictLoader, key: str, tensor: torch.Tensor, prefix: str = '') -> None:
+def put_clip(loader: StrictLoader, key: str, tensor: torch.Tensor, prefix: str = '') -> None:
     """Store one CLIP tensor; the text half of a full CLIP release and the position ids are not used here."""
     name = key.removeprefix(prefix)
     if name.startswith(('text_model.', 'text_projection.', 'visual_projection.')) or name == 'logit_scale':
@@ -232,7 +233,7 @@ def _put_clip(loader: StrictLoader, key: str, tensor: torch.Tensor, prefix: str 
     loader.put(key, bare if loader.has(bare) else name, tensor)
 
 
-def _fill_unused(vision: Any, device: torch.device) -> None:
+def fill_unused(vision: Any, device: torch.device) -> None:
     """Give the last layer norm values when the checkpoint left it out: the chosen hidden state comes before it."""
     norm = getattr(vision, 'vision_model', vision).post_layernorm
     if norm.weight.is_meta:
