@@ -24,11 +24,11 @@ from affordance_ros.models.parts.checkpoint import StrictLoader, read_tensors, w
 from affordance_ros.models.parts.device import check_attention
 from affordance_ros.models.parts.llava_loading import (
     LlavaSource,
-    _fill_unused,
-    _llama_config,
-    _put_clip,
-    _restore_buffers,
+    fill_unused,
+    llama_config,
+    put_clip,
     read_clip_configs,
+    restore_buffers,
 )
 from affordance_ros.models.parts.placement import Placement, place
 from affordance_ros.models.parts.quantization import quantize_linears
@@ -75,7 +75,7 @@ class GloverNetwork:
         raw = loading.read_shapes(source.checkpoint)
         shapes = loading.understand(raw, source.checkpoint, plus=plus)
         _check_tower(vision_config, self.clip_folder, shapes.projector)
-        text_config = _llama_config(self.config)
+        text_config = llama_config(self.config)
         text_config._attn_implementation = check_attention(source.attention)  # noqa: SLF001 - there is no public way
         with torch.device('meta'):
             self.llm = LlamaForCausalLM(text_config)
@@ -85,7 +85,7 @@ class GloverNetwork:
             self.text_fc = nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, shapes.sam.channels))
             self.sam = Sam(shapes.sam)
             self.sam1 = SamHead(shapes.second) if shapes.second else None
-        _restore_buffers(self.llm, self.vision, source.device)
+        restore_buffers(self.llm, self.vision, source.device)
         quantize_linears(self.llm, source.quantization)
         self._load(source, sam_dtype, lora_alpha)
         for part in self.parts:
@@ -116,9 +116,9 @@ class GloverNetwork:
                 loaders[name].finish(f'{prefix}* of {source.checkpoint}')
         vision = StrictLoader(self.vision, source.device, source.dtype)
         for key, tensor in read_tensors(weight_files(self.clip_folder)):
-            _put_clip(vision, key, tensor)
+            put_clip(vision, key, tensor)
         vision.finish(f'the CLIP tower from {self.clip_folder}', may_miss=lambda name: 'post_layernorm' in name)
-        _fill_unused(self.vision, source.device)
+        fill_unused(self.vision, source.device)
         placement.connect(self.llm)
 
     def clip_pixels(self, rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
