@@ -46,7 +46,7 @@ def write_replay_report(finished: Finished) -> None:
         section('Gates', _gates(finished.verdicts)),
         section('How the questions ended', outcome_bars(whole.outcomes)),
         section('By prompt', _prompts(finished, prompts)),
-        section('Against the labels', pairs(_numbers(finished.metrics.get('scores', {})))),
+        section('Against the labels', _scores(finished.metrics.get('scores', {}))),
         section('Time of each question', _latency(whole) + _over_time(finished)),
         f'<h2>Answers</h2>{_gallery(finished, prompts)}',
         section('Frames', pairs(_numbers(finished.metrics.get('frames', {})))),
@@ -86,6 +86,16 @@ def _prompts(finished: Finished, prompts: Sequence[str]) -> str:
         ))  # fmt: skip
     head = ('prompt', 'grasps', 'confidence', 'moved while still', 'answered alike', 'median time')
     return table(head, rows)
+
+
+def _scores(scores: Mapping[str, Any]) -> str:
+    counts = {name: str(value) for name, value in scores.items() if not isinstance(value, Mapping)}
+    rows = [
+        (html.escape(name), *(_value(spread[key]) for key in ('count', 'mean', 'median', 'p90')))
+        for name, spread in scores.items()
+        if isinstance(spread, Mapping)
+    ]
+    return pairs(counts) + (table(('measure', 'answers', 'mean', 'median', 'p90'), rows) if rows else '')
 
 
 def _value(value: float) -> str:

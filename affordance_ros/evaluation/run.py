@@ -91,7 +91,7 @@ def describe(settings: ReplaySettings, model: ModelInfo, versions: Mapping[str, 
     topics = settings.topics
     checkpoint = Path(model.checkpoint) if model.checkpoint else None
     record: Json = _clean({
-        'bag': settings.bag.name,
+        'bag': f'{settings.bag.resolve().parent.name}/{settings.bag.resolve().name}',
         'bag_fingerprint': fingerprint(settings.bag),
         'topics': {'image': topics.image, 'depth': topics.depth, 'camera_info': topics.camera_info},
         'target_frame': topics.target_frame,

@@ -57,11 +57,18 @@ def _keypoints(line: Json) -> Any:
     return np.array(points, np.float64).reshape(-1, 2) if points else None
 
 
+def _boxes(line: Json) -> list[Json]:
+    return (line['prediction'] or {}).get('boxes') or []
+
+
 def points_in_mask(line: Json, label: Label) -> float | None:
-    """Share of the keypoints in the labelled mask; an answer without keypoints counts 0."""
-    if label.mask is None:
-        return None
+    """Share of the keypoints in the labelled mask.
+
+    An answer without any place counts 0, one of boxes alone not at all.
+    """
     points = _keypoints(line)
+    if label.mask is None or (points is None and _boxes(line)):
+        return None
     return 0.0 if points is None else point_accuracy(Keypoints(points), label.mask)
 
 
@@ -74,10 +81,13 @@ def pixel_error(line: Json, label: Label) -> float | None:
 
 
 def box_iou(line: Json, label: Label) -> float | None:
-    """Intersection over union of the first box with the best labelled one; an answer without boxes counts 0."""
-    if not len(label.boxes):
+    """Intersection over union of the first box with the best labelled one.
+
+    An answer without any place counts 0, one of points alone not at all.
+    """
+    boxes = _boxes(line)
+    if not len(label.boxes) or (not boxes and _keypoints(line) is not None):
         return None
-    boxes = (line['prediction'] or {}).get('boxes')
     return max(_iou(np.array(boxes[0]['xyxy_px']), truth) for truth in label.boxes) if boxes else 0.0
 
 

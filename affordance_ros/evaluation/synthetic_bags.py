@@ -20,6 +20,7 @@ DEPTH_FRAME = 'depth_optical_frame'
 _DEPTH_SHIFT_M = (-0.05, 0.0, 0.0)
 _LABEL_POINTS = 400
 _FEWEST_PIXELS = 60
+_WALL_M = 0.05  # wider parts are hollow and taken by their wall, whose width the scene does not tell
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def _labels(scene: Scene, view: View) -> Iterator[dict[str, Any]]:
         rows, columns = np.nonzero(truth.mask)
         chosen = np.linspace(0, len(truth.points) - 1, min(_LABEL_POINTS, len(truth.points))).astype(int)
         middle = np.argmin((columns - columns.mean()) ** 2 + (rows - rows.mean()) ** 2)
-        yield {
+        label = {
             'stamp_ns': view.frame.stamp_ns,
             'prompt': truth.sentences[0],
             'points_uv_px': [[int(columns[middle]), int(rows[middle])]],
@@ -131,5 +132,5 @@ def _labels(scene: Scene, view: View) -> Iterator[dict[str, Any]]:
             'masks': [encode_mask(truth.mask)],
             'points_m': truth.points[chosen].round(6).tolist(),
             'normals': truth.normals[chosen].round(6).tolist(),
-            'width_m': truth.width_m,
         }
+        yield label | {'width_m': truth.width_m} if truth.width_m < _WALL_M else label
