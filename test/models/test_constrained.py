@@ -14,6 +14,7 @@ from affordance_ros.results import Frame, Query
 from affordance_ros.scenes import sample_scene
 
 ROBOINTER = Path(__file__).parents[1] / 'data' / 'parity' / 'robointer' / 'llavaov'
+AFFORDANCE_R1 = ROBOINTER.parents[1] / 'affordance_r1'
 QUESTION = 'Find a few spots within the vacant area to the right of the red mug.'
 
 
@@ -160,3 +161,26 @@ def test_robointer_refuses_less_room_than_an_answer_needs():
     with pytest.raises(AffordanceError, match='max_new_tokens') as caught:
         model.predict(Frame(np.zeros((60, 80, 3), np.uint8)), Query(text='the cup', task='trace'))
     assert caught.value.code == Code.BAD_INPUT
+
+
+@pytest.mark.parametrize('profile', ['robot', 'eval', 'fast'])
+def test_affordance_r1_parses_strictly_and_with_tolerance(profile):
+    """Random weights write no answer block freely; within the grammar even the strict parser of 'eval' reads them."""
+    frame = Frame(np.array(Image.open(AFFORDANCE_R1 / 'inputs' / 'mug_640x480.png').convert('RGB')))
+    query = Query(text='Which part of the mug should I grasp?')
+    options = {
+        'checkpoint': str(AFFORDANCE_R1 / 'checkpoint' / 'affordance-r1'),
+        'profile': profile,
+        'temperature': 1.0,
+    }
+    with pytest.raises(UnparsableAnswer):
+        load_model('affordance_r1', max_new_tokens=64, **options).predict(frame, query)
+    found = 0
+    for seed in (0, 3):
+        model = load_model('affordance_r1', decode='constrained', seed=seed, max_new_tokens=280, **options)
+        prediction = model.predict(frame, query)
+        assert prediction.text.endswith(']</answer>')
+        assert not prediction.repairs
+        assert len(prediction.boxes) == len(prediction.keypoints)
+        found += len(prediction.boxes)
+    assert found or profile == 'fast'
