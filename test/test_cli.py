@@ -19,6 +19,7 @@ from affordance_ros.cli.doctor import findings
 from affordance_ros.errors import AffordanceError, Code
 
 pytest.importorskip('open3d')
+HANDS = Path(__file__).resolve().parent / 'data' / 'parity' / 'handsonvlm'
 EXAMPLE = Path(__file__).resolve().parent.parent / 'examples' / 'predict_image.py'
 
 
@@ -76,6 +77,31 @@ def test_predict_with_depth_finds_the_contact_on_the_part(scene: Path, camera: s
     assert result.exit_code == (0 if record['targets'] else 3)
     depth = cv2.imread(str(scene / 'depth.png'), cv2.IMREAD_UNCHANGED)[v, u] / 1000
     assert abs(record['contacts'][0]['point_m'][2] - depth) < 0.01
+
+
+def test_predict_takes_the_images_of_a_clip(tmp_path: Path) -> None:
+    images = sorted((HANDS / 'inputs' / 'clip_640x480').glob('*.png'))
+    checkpoint = next((HANDS / 'checkpoint').glob('*/added_tokens.json')).parent
+    options = ('--option', 'decode=constrained', '--option', 'samples=2', '--task', 'right_hand')
+    model = ('--model', 'handsonvlm', '--checkpoint', checkpoint)
+    result = run('predict', *images, 'take the blue plate', *model, *options, '--out', tmp_path)
+    assert result.exit_code == 0, result.output
+    assert 'right hand, pixels:' in result.output
+    assert 'at 1.00 s' in result.output
+    (hand,) = json.loads((tmp_path / 'answer.json').read_text())['prediction']['hands']
+    assert (hand['side'], hand['times_s'], len(hand['points_uv_px'])) == ('right', [0.25, 0.5, 0.75, 1.0], 4)
+    assert all(spread > 0 for spread in hand['spread_px'])
+    assert hand['present'] is None
+    assert not any('still image' in text for text in hand['caveats'])
+    assert cv2.imread(str(tmp_path / 'overlay.png')).shape == (480, 640, 3)
+
+
+def test_predict_refuses_a_clip_for_a_model_of_one_image(scene: Path, tmp_path: Path) -> None:
+    images = (scene / 'rgb.png', scene / 'rgb.png')
+    result = run('predict', *images, 'point at 20,30', '--model', 'fake', '--out', tmp_path)
+    assert result.exit_code == 2
+    assert 'fake looks at one' in result.output
+    assert run('predict', 'point at 20,30', '--model', 'fake', '--out', tmp_path).exit_code == 2
 
 
 def test_predict_without_depth_answers_in_the_image(scene: Path, tmp_path: Path) -> None:
