@@ -42,6 +42,13 @@ LOADED = {
         'checkpoint': str(PARITY / 'robointer' / 'qwen' / 'checkpoint'),
         'decode': 'constrained',
     },
+    'qwen_vl': {
+        'checkpoint': str(PARITY / 'robointer' / 'qwen' / 'checkpoint'),
+        'dialect': 'qwen3_vl',  # no number of its format lies outside the image
+        'decode': 'constrained',
+        'temperature': 1.0,
+        'seed': 1,
+    },
     'handsonvlm': {
         'checkpoint': str(_HANDSONVLM / 'handsonvlm-tiny'),
         'clip': str(_HANDSONVLM / 'clip-tiny'),
@@ -57,7 +64,11 @@ LOADED = {
     },
 }
 _ONE_AT_A_TIME = ('contact_box', 'contact_points', 'trace')  # where one question fills one output
-TASKS = {'robointer': _ONE_AT_A_TIME, 'robointer_qwen': _ONE_AT_A_TIME}
+TASKS = {
+    'robointer': _ONE_AT_A_TIME,
+    'robointer_qwen': _ONE_AT_A_TIME,
+    'qwen_vl': ('points', 'boxes', 'trace'),
+}
 QUESTION = 'Find a few spots within the vacant area to the right of the red mug.'
 NAMES = [entry.name for entry in list_models()]
 

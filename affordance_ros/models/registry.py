@@ -99,6 +99,14 @@ _ENTRIES = (
         '(docs/models/robointer_qwen.md)',
     ),
     ModelEntry(
+        name='qwen_vl',
+        target='affordance_ros.models.qwen_vl:QwenVL',
+        summary='points, boxes, traces and text of any Qwen2.5-VL or Qwen3-VL checkpoint, in its answer dialect',
+        outputs=frozenset({'keypoints', 'boxes', 'traces', 'text'}),
+        get_checkpoint='Hugging Face: Qwen/Qwen3-VL-4B-Instruct, IffYuan/Embodied-R1-3B-v1, BAAI/RoboBrain2.0-7B and '
+        'more (docs/models/qwen_vl.md)',
+    ),
+    ModelEntry(
         name='fake',
         target='affordance_ros.models.fake:Fake',
         summary="no weights: points at the image centre or at the pixel named by 'at U,V'; for tests and bring-up",
