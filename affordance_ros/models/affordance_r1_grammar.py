@@ -9,21 +9,21 @@ from affordance_ros.models.parts.grammar import (
     Pattern,
     Words,
     corners_in_order,
-    either,
     grammar_of,
     most_repetitions,
+    number_up_to,
     repeated,
     sequence,
 )
 
 MOST_ITEMS = 8
-_PIXEL = either(Pattern('8[0-3][0-9]', 3), '840', Pattern('[1-7][0-9]{2}|[1-9]?[0-9]', 3))  # of the 840 x 840 image
+_PIXEL = number_up_to(840)  # of the 840 x 840 image
 _VERB = Pattern('[a-z][a-z -]{0,23}', 24)
 _ITEM = sequence(
     '{"bbox_2d": [', _PIXEL, ',', _PIXEL, ',', _PIXEL, ',', _PIXEL,
     '], "point_2d": [', _PIXEL, ',', _PIXEL, '], "affordance": "', _VERB, '"}',
 )  # fmt: skip
-_ORDER = corners_in_order('"bbox_2d": [', 840)
+_BOX = '"bbox_2d": [', (840, 840)
 _TAGS = ('<think>', '</think><rethink>', '</rethink><answer>[', ']</answer>')
 _THINKING_SHARE, _FIRST_SHARE = 0.5, 0.6  # of the tokens for both thoughts; of those for the first one
 
@@ -39,10 +39,10 @@ def answer_grammar(max_new_tokens: int, *, thinking: bool = True) -> Grammar:
     most = max(1, min(MOST_ITEMS, most_repetitions(listed, 0, _ITEM, ', ')))
     items = repeated(_ITEM, 0, most, ', ')
     if not thinking:
-        return replace(grammar_of(sequence(items, _TAGS[3])), possible=_ORDER)
+        return replace(grammar_of(sequence(items, _TAGS[3])), possible=corners_in_order(*_BOX))
     words = max(2, room - items.longest)
     first = int(words * _FIRST_SHARE)
     whole = grammar_of(
         _TAGS[0], Words(first), _TAGS[1], Words(words - first), sequence(_TAGS[2], items, _TAGS[3])
     )  # fmt: skip
-    return replace(whole, possible=_ORDER)
+    return replace(whole, possible=corners_in_order(*_BOX, after=_TAGS[2]))

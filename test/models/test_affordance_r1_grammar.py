@@ -82,6 +82,17 @@ def test_the_format_of_the_official_prompt_passes_and_forced_tokens_are_its_own(
     assert forced > 0.3 * len(ids)
 
 
+def test_thoughts_may_talk_about_boxes(tokenizer, vocabulary):
+    guide = vocabulary.guide(answer_grammar(1024), CPU)
+    for piece in (
+        '<think> Maybe "bbox_2d": [700, x, 20',
+        ', 10], no.</think><rethink>b</rethink><answer>[{"bbox_2d": [7',
+    ):
+        guide.advance(tokenizer.encode(piece))
+        assert guide.allowed().any()
+    assert guide.allowed()[tokenizer.encode('0')[0]]
+
+
 def test_without_thoughts_only_the_list_is_written(vocabulary, tokenizer):
     for seed in range(8):
         text = tokenizer.decode(random_text(vocabulary, answer_grammar(300, thinking=False), seed))

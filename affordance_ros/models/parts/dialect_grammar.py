@@ -44,7 +44,8 @@ def dialect_grammar(
     places = _places(dialect, ask, limits, room)
     possible = None
     if ask.field == 'box' and limits is not None:
-        possible = corners_in_order('"bbox_2d": [' if dialect.form == 'json' else opening, limits)
+        box = '"bbox_2d": [' if dialect.form == 'json' else opening
+        possible = corners_in_order(box, limits, after='</think><answer>' if thinking else '')
     if not thinking:
         grammar = grammar_of(sequence(before.removeprefix(begun), places, tail))
     else:

@@ -63,6 +63,17 @@ def whole_number(most: int) -> Pattern:
     return Pattern(f'(0|[1-9][0-9]{{0,{most - 1}}})', most)
 
 
+def number_up_to(limit: int) -> Pattern:
+    """Return a whole number from 0 to `limit`, without a leading zero."""
+    text = str(limit)
+    found = ['0', *([f'[1-9][0-9]{{0,{len(text) - 2}}}'] if len(text) > 1 else [])]
+    for index, digit in enumerate(text):  # same length, smaller at this digit
+        least, most = (1 if index == 0 else 0), int(digit) - 1
+        if most >= least:
+            found.append(f'{text[:index]}[{least}-{most}][0-9]{{{len(text) - index - 1}}}')
+    return Pattern(f'({"|".join([*found, text])})', len(text))
+
+
 def sequence(*parts: Pattern | str) -> Pattern:
     """Return one part after another; a str is a literal."""
     patterns = [literal(part) if isinstance(part, str) else part for part in parts]
@@ -106,16 +117,21 @@ def grammar_of(*parts: Pattern | Words | str) -> Grammar:
     return Grammar('\n'.join([f'start: {" ".join(names)}', *rules]), longest)
 
 
-def corners_in_order(opening: str, limit: int, least: int = 2) -> Callable[[str], bool]:
+def corners_in_order(
+    opening: str, limits: tuple[int, int], *, after: str = '', least: int = 2
+) -> Callable[[str], bool]:
     """Return `Grammar.possible` for boxes of whole numbers: the second corner at least `least` beyond the first.
 
-    opening: what stands before the four numbers x0,y0,x1,y1 and their ']'. limit: largest number.
+    opening: what stands before the four numbers x0,y0,x1,y1 and their ']'. limits: largest x and y. after: boxes count
+    only behind this text, so that thoughts may say anything.
     """
 
     def possible(text: str) -> bool:
-        body, closed, _ = text[text.rfind(opening) + len(opening) :].partition(']') if opening in text else ('', '', '')
+        answer = text.rpartition(after)[2] if after and after in text else '' if after else text
+        body, closed, _ = answer.rpartition(opening)[2].partition(']') if opening in answer else ('', '', '')
         parts = [part.strip() for part in body.split(',')][:4]
         for index, part in enumerate(parts):
+            limit = limits[index % 2]
             low, high = (0, limit - least) if index < 2 else (int(parts[index - 2]) + least, limit)
             if not _reachable(part, low, high, done=bool(closed) or index < len(parts) - 1):
                 return False

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Grammars and their guide: exact masks, canonical forced tokens, bounds that hold, refusals."""
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from affordance_ros.models.parts.grammar import (
     grammar_of,
     literal,
     most_repetitions,
+    number_up_to,
     repeated,
     sequence,
     whole_number,
@@ -212,6 +214,15 @@ def test_patterns_count_their_longest_text():
     assert most_repetitions(3, 2, literal('ab'), ', ') == 0
 
 
+@pytest.mark.parametrize('limit', [5, 9, 10, 99, 308, 640, 840, 1000, 1024, 1920])
+def test_numbers_up_to_a_limit_and_no_others(limit):
+    pattern = number_up_to(limit)
+    numbers = [number for number in range(3000) if re.fullmatch(pattern.regex, str(number))]
+    assert numbers == list(range(limit + 1))
+    assert not re.fullmatch(pattern.regex, '01')
+    assert pattern.longest == len(str(limit))
+
+
 def test_text_outside_the_grammar_is_a_defect_that_is_told(loaded):
     guide = loaded.guide(point_list_grammar(64))
     with pytest.raises(AffordanceError) as caught:
@@ -230,7 +241,7 @@ def test_a_missing_library_is_told_with_the_way_out(monkeypatch):
 @given(st.tuples(*[st.integers(0, 848)] * 4), st.integers(0, 30))
 def test_corners_in_order_knows_what_can_still_become_a_box(numbers, cut):
     """Against the definition: some completion of the cut text is a box whose corners are in order."""
-    possible = corners_in_order('box [', 848)
+    possible = corners_in_order('box [', (848, 848))
     text = 'box [' + ','.join(map(str, numbers)) + ']'
     x0, y0, x1, y1 = numbers
     assert possible(text) == (x1 >= x0 + 2 and y1 >= y0 + 2)
@@ -244,7 +255,7 @@ def test_corners_in_order_knows_what_can_still_become_a_box(numbers, cut):
 def test_a_box_never_leads_into_a_dead_end(loaded):
     number = whole_number(3)
     box = sequence('box [', number, ',', number, ',', number, ',', number, ']')
-    grammar = replace(grammar_of(box), possible=corners_in_order('box [', 840))
+    grammar = replace(grammar_of(box), possible=corners_in_order('box [', (840, 840)))
     generator = np.random.default_rng(5)
     for _ in range(60):
         guide, ids = loaded.guide(grammar), []
