@@ -36,14 +36,20 @@ class AddedTokenTokenizer:
 
     @classmethod
     def from_folder(cls, folder: Path) -> 'AddedTokenTokenizer':
-        """Read tokenizer.model, added_tokens.json and tokenizer_config.json of a checkpoint."""
+        """Read tokenizer.model, added_tokens.json and tokenizer_config.json of a checkpoint.
+
+        Without added_tokens.json the list inside tokenizer_config.json counts, where newer releases keep it.
+        """
         model_file = folder / 'tokenizer.model'
         if not model_file.is_file():
             raise AffordanceError(Code.MISSING_WEIGHTS, f'{model_file} is missing; it belongs to the checkpoint')
-        added = read_json(folder / 'added_tokens.json')
         config_file = folder / 'tokenizer_config.json'
         config = read_json(config_file) if config_file.is_file() else {}
-        return cls(model_file, {str(k): int(v) for k, v in added.items()}, legacy=config.get('legacy') is not False)
+        listed = {entry['content']: number for number, entry in config.get('added_tokens_decoder', {}).items()}
+        if (folder / 'added_tokens.json').is_file() or not listed:
+            listed = read_json(folder / 'added_tokens.json')
+        added = {str(token): int(number) for token, number in listed.items() if token not in SPECIAL}
+        return cls(model_file, added, legacy=config.get('legacy') is not False)
 
     def id_of(self, token: str) -> int:
         """Return the id of an added token. Raises BAD_CHECKPOINT when there is none of that name."""

@@ -80,6 +80,15 @@ def test_plain_words_come_back(words):
         assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
+def test_reads_the_list_of_newer_releases(tmp_path):
+    (tmp_path / 'tokenizer.model').write_bytes((PARITY / 'glover' / 'checkpoint' / 'tokenizer.model').read_bytes())
+    listed = {'0': {'content': '<unk>'}, '520': {'content': '[SEG]'}, '521': {'content': '<im_start>'}}
+    (tmp_path / 'tokenizer_config.json').write_text(json.dumps({'added_tokens_decoder': listed, 'legacy': False}))
+    tokenizer = AddedTokenTokenizer.from_folder(tmp_path)
+    assert tokenizer.added == {'[SEG]': 520, '<im_start>': 521}
+    assert tokenizer.encode('mug [SEG] mug') == TOKENIZERS[False].encode('mug [SEG] mug')
+
+
 def test_says_what_is_missing(tmp_path):
     with pytest.raises(AffordanceError, match='tokenizer.model') as caught:
         AddedTokenTokenizer.from_folder(tmp_path)

@@ -156,6 +156,8 @@ def test_knows_the_sizes_of_the_releases(name):
         sam = Sam(geometry)
     count = {part: sum(p.numel() for p in module.parameters()) for part, module in sam.named_children()}
     # The position matrix (2, 128) is a buffer in the public code and not in its count of the prompt encoder.
+    if name == 'vit_h':
+        assert len(sam.state_dict()) == 594  # as many keys as GLOVER has per SAM
     assert count == {'image_encoder': parameters, 'prompt_encoder': 6220 + 256, 'mask_decoder': 4_058_340}
     assert SamGeometry.from_shapes({key: value.shape for key, value in sam.state_dict().items()}) == geometry
 
@@ -218,7 +220,7 @@ def test_a_head_alone_has_no_image_encoder():
         Sam(geometry)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(height=st.integers(1, 700), width=st.integers(1, 700), size=st.sampled_from([32, 80, 256]))
 def test_scaling_keeps_the_longer_side_and_pads_with_zeros(height, width, size):
     scaled = prepare(np.full((height, width, 3), 255, np.uint8), size)
