@@ -3,7 +3,7 @@
 """predict -> lift -> grasp: from a frame and a question to grasp targets, for nodes, bags, examples and the CLI."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from affordance_ros.geometry.lifting import LiftSettings, lift_places
@@ -11,7 +11,7 @@ from affordance_ros.geometry.scene_cloud import SceneCloud
 from affordance_ros.grasping.candidates import GraspSettings
 from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.grasping.ranking import grasp_contact
-from affordance_ros.models.base import AffordanceModel, ProgressCallback, StopFlag
+from affordance_ros.models.base import AffordanceModel, ProgressCallback, StopFlag, single_frame
 from affordance_ros.results import Abstention, Contact, Frame, GraspTarget, Prediction, Query
 
 
@@ -42,19 +42,19 @@ class Answer:
 
 def run(  # noqa: PLR0913 - the two callbacks are keywords
     model: AffordanceModel,
-    frame: Frame,
+    frame: Frame | Sequence[Frame],
     query: Query,
     settings: PipelineSettings | None = None,
     *,
     progress: ProgressCallback | None = None,
     stop: StopFlag | None = None,
 ) -> Answer:
-    """Ask a model about a frame and turn the answer into grasp targets.
+    """Ask a model about a frame, or a clip, oldest first, and turn the answer into grasp targets in the newest frame.
 
     Raises AffordanceError where the model refuses; what cannot be lifted or grasped becomes an abstention.
     """
     prediction = model.predict(frame, query, progress=progress, stop=stop)
-    return lift_and_grasp(frame, prediction, settings or PipelineSettings())
+    return lift_and_grasp(single_frame(frame), prediction, settings or PipelineSettings())
 
 
 def lift_and_grasp(frame: Frame, prediction: Prediction, settings: PipelineSettings) -> Answer:

@@ -47,10 +47,11 @@ ALLOWED = {
     'page': {'drawing'},
     'report': CORE | {'answer_json', 'page', 'drawing', 'visualization', 'view_3d'},
     'bags': CORE,
-    'evaluation': OFFLINE - {'evaluation', 'training'},
+    'clip_buffer': {'errors'},
+    'evaluation': OFFLINE - {'evaluation', 'training'} | {'clip_buffer'},
     'demo': OFFLINE | {'report'},
     'cli': OFFLINE | {'report', 'demo'},
-    'nodes': CORE | {'scenes', 'bags', 'visualization'},
+    'nodes': CORE | {'scenes', 'bags', 'visualization', 'clip_buffer'},
 }
 ROS = ('rclpy', 'launch', 'launch_ros', 'tf2_ros', 'cv_bridge', 'rcl_interfaces', 'std_srvs', 'ament_index_python')
 ONLY_IN = {'torch': {'models', 'training'}, 'transformers': {'models', 'training'}, 'peft': {'models', 'training'}}

@@ -7,7 +7,7 @@ and the order is that of the bag, so a run can be repeated.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ import cv2
 import numpy as np
 
 from affordance_ros.bags import BagTopics, read_frames
+from affordance_ros.clip_buffer import ClipBuffer
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.records import RunFolder, answered, refused
 from affordance_ros.evaluation.selection import Chosen, FrameChoice
 from affordance_ros.models.base import AffordanceModel
+from affordance_ros.models.registry import MODELS
 from affordance_ros.pipeline import PipelineSettings, run
 from affordance_ros.results import Frame, Query
 from affordance_ros.view_3d import draw_view_3d
@@ -68,13 +70,15 @@ def replay(
     """
     ledger = Ledger()
     line = 0
-    for chosen in settings.choice.select(_counted(settings, ledger)):
+    entry = MODELS.get(model.describe().name)
+    clips = ClipBuffer() if entry is not None and entry.clip else None
+    for chosen in settings.choice.select(_counted(settings, ledger, clips)):
         ledger.chosen += 1
         for index, query in enumerate(settings.prompts):
             line += 1
             if line <= done:
                 continue
-            record, times = _ask(settings, model, folder.path, (chosen, index, query))
+            record, times = _ask(settings, (model, clips), folder.path, (chosen, index, query))
             folder.append(record, times)
             if on_answer is not None:
                 on_answer(record)
@@ -82,25 +86,30 @@ def replay(
     return ledger
 
 
-def _counted(settings: ReplaySettings, ledger: Ledger) -> Iterator[Frame]:
+def _counted(settings: ReplaySettings, ledger: Ledger, clips: ClipBuffer | None) -> Iterator[Frame]:
     frames = read_frames(
         settings.bag, settings.topics, on_bad=lambda stamp, error: ledger.unreadable.append((stamp, error.message))
     )
     for frame in frames:
         ledger.frames += 1
         ledger.paired += frame.depth is not None
+        if clips is not None:
+            clips.add(frame.stamp_ns, frame)
         yield frame
 
 
 def _ask(
-    settings: ReplaySettings, model: AffordanceModel, out: Path, question: tuple[Chosen, int, Query]
+    settings: ReplaySettings,
+    asked: tuple[AffordanceModel, ClipBuffer | None],
+    out: Path,
+    question: tuple[Chosen, int, Query],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the record of an answer or a refusal, and its times."""
-    chosen, index, query = question
+    """Return the record of an answer or a refusal, and its times. A model for clips gets the frames before as well."""
+    (model, clips), (chosen, index, query) = asked, question
     head = {'stamp_ns': chosen.frame.stamp_ns, 'prompt': index}
     start = time.perf_counter()
     try:
-        answer = run(model, chosen.frame, query, settings.pipeline)
+        answer = run(model, _shown(chosen.frame, clips), query, settings.pipeline)
     except AffordanceError as error:
         if error.code in (Code.OOM, Code.WORKER_DIED, Code.CANCELED):
             raise
@@ -112,6 +121,14 @@ def _ask(
     if settings.views and answer.frame.depth is not None and answer.frame.intrinsics is not None:
         _write_jpeg(out / VIEWS / name, draw_view_3d(answer))
     return answered(chosen, index, answer), {**head, 'seconds': {**answer.seconds, 'total': total}}
+
+
+def _shown(frame: Frame, clips: ClipBuffer | None) -> Frame | Sequence[Frame]:
+    """Return a frame, or the clip that ends with it. Raises AffordanceError NO_CLIP."""
+    if clips is None:
+        return frame
+    found: list[Frame] = clips.clip(frame.stamp_ns, 0.0, ending=(frame.stamp_ns, frame))
+    return found
 
 
 def overlay_name(frame_index: int, prompt: int) -> str:

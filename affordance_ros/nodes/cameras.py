@@ -18,8 +18,8 @@ from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from affordance_ros.clip_buffer import ClipBuffer, ClipShape
 from affordance_ros.nodes import conversions as convert
-from affordance_ros.nodes.clip_buffer import ClipBuffer, ClipShape
 from affordance_ros.nodes.parameters import AffordanceParameters
 from affordance_ros.nodes.rgbd_sync import BundleStore
 

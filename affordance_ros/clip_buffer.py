@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The last seconds of a camera stream, for models that look at a clip: frames by stamp at an even rate, or a refusal.
 
-Pure logic over objects with a stamp, so that it is tested without ROS; it is called from several threads.
+Pure logic over objects with a stamp, for the node and for the offline replay; it may be called from several threads.
 """
 
 import threading

@@ -8,8 +8,8 @@ pytest.importorskip('hypothesis')
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
+from affordance_ros.clip_buffer import ClipBuffer, ClipShape  # noqa: E402
 from affordance_ros.errors import AffordanceError, Code  # noqa: E402
-from affordance_ros.nodes.clip_buffer import ClipBuffer, ClipShape  # noqa: E402
 
 MS, S = 1_000_000, 1_000_000_000
 
