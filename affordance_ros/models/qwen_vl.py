@@ -16,7 +16,7 @@ from affordance_ros.models.parts.answer_dialects import COORDINATES, DIALECTS, O
 from affordance_ros.models.parts.decoding import DecodeSettings, Guide
 from affordance_ros.models.parts.device import count_memory, torch_errors
 from affordance_ros.models.parts.dialect_answers import read_places, split_thought, unit_of
-from affordance_ros.models.parts.dialect_grammar import answer_grammar
+from affordance_ros.models.parts.dialect_grammar import dialect_grammar
 from affordance_ros.models.parts.grammar import GuideVocabulary, check_fits
 from affordance_ros.models.parts.qwen_guides import byte_level_table
 from affordance_ros.models.parts.qwen_vl_asking import IMAGE, Asking, Listener, QwenVLAsker, Reply
@@ -127,18 +127,25 @@ class QwenVL:
         prompt = self.dialect.render(IMAGE + ask.text.replace('{text}', sentence))
         # A quick beginning is the one of places; a free question only skips the thought.
         begun = '' if ask.result == 'text' and self.dialect.form == 'point_tag' else self.dialect.begun
-        asking = Asking(prompt, [image.rgb], self._settings, begun, self._guide(ask))
+        asking = Asking(prompt, [image.rgb], self._settings, begun, self._guide(image, ask))
         return self.asker.ask(asking, listener)
 
-    def _guide(self, ask: Ask) -> Guide | None:
+    def _guide(self, image: Frame, ask: Ask) -> Guide | None:
         if self._guides is None:
             return None
-        room, dialect = self._settings.max_new_tokens, self.dialect
-        grammar = answer_grammar(dialect, ask, room, coordinates=dialect.coordinates, thinks=dialect.thinks)
+        room = self._settings.max_new_tokens
+        grammar = dialect_grammar(self.dialect, ask, self._largest(image), room)
         if grammar is None:
             return None
         check_fits(grammar, room, 'qwen_vl')
         return self._guides.guide(grammar, self.asker.network.device)
+
+    def _largest(self, image: Frame) -> tuple[int, int] | None:
+        """Return the largest x and y in the unit of the dialect; None for shares."""
+        size = (image.width, image.height)
+        if self.dialect.coordinates == 'resized':
+            return self.asker.network.preparation.resized(*size)
+        return {'original': size, 'thousand': (1000, 1000)}.get(self.dialect.coordinates)
 
     def _read(self, prediction: Prediction, ask: Ask, size: tuple[int, int], reply: Reply) -> Prediction:
         if ask.result == 'text':

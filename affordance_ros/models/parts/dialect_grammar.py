@@ -23,42 +23,34 @@ MOST_PLACES = 16
 _FRACTION = either(sequence('0.', digits(1, 3)), sequence('1.', Pattern('0{1,3}', 3)))
 _LABEL = Pattern('[A-Za-z][A-Za-z0-9 -]{0,31}', 32)
 _COMMA = Pattern(', ?', 2)
+_BRACKETS = {'json': ('[', ']'), 'point_tag': ('<point>[', ']</point>'), 'list': ('[', ']')}  # around the places
 _LEAST_WORDS = 32  # of a thought, where the room is small
 
 
-def dialect_grammar(
-    dialect: Dialect, ask: Ask, limits: tuple[int, int] | None, begun: str, max_new_tokens: int
-) -> Grammar | None:
-    """Return the grammar of what follows `begun`, None for an answer in words.
+def dialect_grammar(dialect: Dialect, ask: Ask, limits: tuple[int, int] | None, max_new_tokens: int) -> Grammar | None:
+    """Return the grammar of what follows `dialect.begun`, None for an answer in words.
 
     limits: largest x and y that lie in the image, None: numbers are shares of its sides.
     """
     if ask.result == 'text':
         return None
-    opening, closing = _around(dialect)
-    tail = closing + ('</answer>' if dialect.thinks else '')
-    thinking = dialect.thinks and '<answer>' not in begun
-    head = '<think></think><answer>' if thinking else begun.partition('<answer>')[0] + '<answer>'
-    before = (head + opening if dialect.thinks else opening) if thinking or not dialect.thinks else head + opening
-    room = max_new_tokens - 1 - len(before) - len(tail) - (_LEAST_WORDS if thinking else 0)
+    begun, (opening, closing) = dialect.begun, _BRACKETS[dialect.form]
+    tagged = '<answer>' in begun
+    tail = closing + ('</answer>' if dialect.thinks or tagged else '')
+    head = '<think></think><answer>' if dialect.thinks else begun.partition('<answer>')[0] + '<answer>' * tagged
+    room = max_new_tokens - 1 - len(head) - len(opening) - len(tail) - (_LEAST_WORDS if dialect.thinks else 0)
     places = _places(dialect, ask, limits, room)
-    possible = None
+    if dialect.thinks:
+        first = ['<think>'] if not begun else []
+        words = Words(room - places.longest + _LEAST_WORDS)
+        grammar = grammar_of(*first, words, sequence('</think><answer>' + opening, places, tail))
+    else:
+        grammar = grammar_of(sequence((head + opening).removeprefix(begun), places, tail))
     if ask.field == 'box' and limits is not None:
         box = '"bbox_2d": [' if dialect.form == 'json' else opening
-        possible = corners_in_order(box, limits, after='</think><answer>' if thinking else '')
-    if not thinking:
-        grammar = grammar_of(sequence(before.removeprefix(begun), places, tail))
-    else:
-        words = Words(room - places.longest + _LEAST_WORDS)
-        grammar = grammar_of(
-            *(['<think>'] if not begun else []), words, sequence('</think><answer>' + opening, places, tail)
-        )
-    return replace(grammar, possible=possible)
-
-
-def _around(dialect: Dialect) -> tuple[str, str]:
-    """Return what stands before and after the places."""
-    return {'json': ('[', ']'), 'point_tag': ('<point>[', ']</point>'), 'list': ('[', ']')}[dialect.form]
+        after = '</think><answer>' if dialect.thinks else ''
+        grammar = replace(grammar, possible=corners_in_order(box, limits, after=after))
+    return grammar
 
 
 def _places(dialect: Dialect, ask: Ask, limits: tuple[int, int] | None, room: int) -> Pattern:
