@@ -150,3 +150,17 @@ def test_diagnostics_say_what_is_wrong_and_what_is_measured(suite) -> None:
 
     client.wait_for(lambda: len(stamps()) > 4, what='five reports')
     assert np.median(np.diff(stamps())) == pytest.approx(1.0, abs=0.25)
+
+
+def test_without_a_clock_the_refusal_says_so(suite) -> None:
+    suite.start_camera()
+    suite.start('affordance_node', {'model.name': 'fake', 'use_sim_time': True, 'run.wait_image_s': 1.0})
+    suite.client.wait_active('/affordance_node')
+    told: list = []
+
+    def refused() -> bool:
+        told.append(suite.client.call(srv.QueryAffordance, '/affordance_node/query', query='x').outcome)
+        return told[-1].code == Code.STALE
+
+    suite.client.wait_for(refused, what='the refusal')
+    assert '/clock' in told[-1].message

@@ -90,17 +90,3 @@ def test_images_of_another_clock_are_refused(bag) -> None:
 
     suite.client.wait_for(refused, what='the refusal')
     assert 'use_sim_time' in told[-1].message
-
-
-def test_without_a_clock_the_refusal_says_so(suite) -> None:
-    suite.start_camera()
-    suite.start('affordance_node', {'model.name': 'fake', 'use_sim_time': True, 'run.wait_image_s': 1.0})
-    suite.client.wait_active('/affordance_node')
-    told: list = []
-
-    def refused() -> bool:
-        told.append(suite.client.call(srv.QueryAffordance, '/affordance_node/query', query='x').outcome)
-        return told[-1].code == Code.STALE
-
-    suite.client.wait_for(refused, what='the refusal')
-    assert '/clock' in told[-1].message
