@@ -20,6 +20,8 @@ REACH_M = 0.075
 RIM_M = 0.003
 BACK_M = 0.004  # the sides are compared at the tips and this much before them
 LARGEST_TURN = np.radians(30)
+SHEET_M = 0.012
+CELLS, PAD_M, GIVE_M = 5, 0.022, 0.0012  # cells of a pad, its length, how far it gives way
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,9 @@ class Closeup:
 class Closing:
     """A grasp after the closer look. pose: camera_from_tcp. low_m, high_m: ends of the part along y of the pose.
 
-    slope, taper: tangents between the part's sides and the pads, along the approach and across it. asked: share of the
-    points at both ends that are of the asked part. sides_seen: 0 to 2, how many of the held sides the camera saw.
-    engaged_m: how deep the part lies in the jaws.
+    slope, taper: tangents between the part's sides and the pads, along the approach and across it. skew: offset of the
+    first contacts per width. asked: share of the points at both ends that are of the asked part. sides_seen: 0 to 2,
+    how many of the held sides the camera saw. engaged_m: how deep the part lies in the jaws.
     """
 
     pose: Array
@@ -45,6 +47,7 @@ class Closing:
     insert_m: float
     slope: float
     taper: float
+    skew: float
     asked: float
     sides_seen: int
     engaged_m: float
@@ -88,12 +91,11 @@ def closing(  # noqa: PLR0913 - one candidate and what it is tried on
         part = local[slab]
         if len(part) < 6:
             return None
-        angle, taper = _misfit(part, half)
-        angle = angle if turn == 0 else 0.0
-        if abs(angle) < np.radians(3):
+        angle, taper = _misfit(part, (-half, half), 0)
+        tilt, _ = _misfit(part, (insert - 0.014, insert), 2)
+        if turn or max(abs(angle), abs(tilt)) < np.radians(3):
             break
-        c, s = np.cos(angle), np.sin(angle)
-        rotation = rotation @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+        rotation = rotation @ _turns(angle, tilt)
         low, high = low - RIM_M, high + RIM_M
     pad = near.pitch_m / 2
     first, last = float(np.quantile(part[:, 1], 0.01)) - pad, float(np.quantile(part[:, 1], 0.99)) + pad
@@ -106,15 +108,26 @@ def closing(  # noqa: PLR0913 - one candidate and what it is tried on
     asked = 1.0 if near.asked is None else _share(part, near.asked[slab], first, last)
     engaged = insert - float(np.quantile(part[:, 2], 0.02))
     slope = _slope(part, insert, (first, last))
-    return Closing(pose, last - first, insert, slope, taper, asked, sum(seen), engaged, hidden)
+    skew = _skew(part[(part[:, 1] >= first) & (part[:, 1] <= last)], half, insert)
+    return Closing(pose, last - first, insert, slope, taper, skew, asked, sum(seen), engaged, hidden)
 
 
-def _misfit(part: Array, half: float) -> tuple[float, float]:
-    """Return the turn (radians) that squares the jaws to both ends, and the tangent of the steeper end."""
-    edges = np.linspace(-half, half, 5)
+def _turns(angle: float, tilt: float) -> Array:
+    """Return the rotation that turns the hand by `angle` about its approach and then tips it by `tilt` about x."""
+    c, s, k, t = np.cos(angle), np.sin(angle), np.cos(tilt), np.sin(tilt)
+    tipped = np.array([[1.0, 0, 0], [0, k, t], [0, -t, k]])
+    return np.asarray(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]]) @ tipped)
+
+
+def _misfit(part: Array, bounds: tuple[float, float], along: int) -> tuple[float, float]:
+    """Return the turn (radians) that squares the jaws to both ends of the part, and the tangent of the steeper end.
+
+    along: 0 compares the ends across the fingers (x), 2 along the approach (z), as for the leaning wall of a bowl.
+    """
+    edges = np.linspace(*bounds, 5)
     places, lows, highs = [], [], []
     for left, right in zip(edges[:-1], edges[1:], strict=True):
-        strip = part[(part[:, 0] >= left) & (part[:, 0] < right), 1]
+        strip = part[(part[:, along] >= left) & (part[:, along] < right), 1]
         if len(strip) >= 3:
             places.append((left + right) / 2)
             lows.append(float(np.quantile(strip, 0.03)))
@@ -123,10 +136,30 @@ def _misfit(part: Array, half: float) -> tuple[float, float]:
         return 0.0, 0.0
     x = np.array(places) - np.mean(places)
     slopes = [float(x @ np.array(ends) / (x @ x)) for ends in (lows, highs)]
-    if abs(slopes[0] - slopes[1]) > 0.5 * max(abs(slopes[0]), abs(slopes[1])) + 0.1:
-        return 0.0, max(abs(slopes[0]), abs(slopes[1]))  # the ends run apart: a taper, not a turn
+    if along == 2 and max(highs) - min(lows) < SHEET_M and len(places) == 4:
+        # Of a wall the camera sees one face and the rim: the straighter end is the face.
+        bends = [float(np.ptp(ends - slope * x)) for ends, slope in zip((lows, highs), slopes, strict=True)]
+        slopes = [slopes[int(np.argmin(bends))]] * 2
+    steeper = max(abs(slopes[0]), abs(slopes[1]))
+    if abs(slopes[0] - slopes[1]) > 0.5 * steeper + 0.1:
+        return 0.0, steeper  # the ends run apart: a taper, not a turn
     turn = float(np.clip(np.arctan(np.mean(slopes)), -LARGEST_TURN, LARGEST_TURN))
-    return turn, max(abs(slopes[0]), abs(slopes[1]))
+    return turn, steeper
+
+
+def _skew(part: Array, half: float, insert: float) -> float:
+    """Return how far apart, along the pads and per width, the jaws first meet the two ends: 0 is straight opposite."""
+    across = np.clip((part[:, 0] / (2 * half) + 0.5) * CELLS, 0, CELLS - 1e-6).astype(int)
+    deep = np.clip((1 + (part[:, 2] - insert) / PAD_M) * CELLS, 0, CELLS - 1e-6).astype(int)
+    cell = across * CELLS + deep
+    low, high = np.full(CELLS**2, np.inf), np.full(CELLS**2, -np.inf)
+    np.minimum.at(low, cell, part[:, 1])
+    np.maximum.at(high, cell, part[:, 1])
+    x, z = np.divmod(np.arange(CELLS**2), CELLS)
+    places = np.column_stack((x * 2 * half, z * PAD_M)) / CELLS
+    first, last = np.flatnonzero(low <= low.min() + GIVE_M), np.flatnonzero(high >= high.max() - GIVE_M)
+    away = np.linalg.norm(places[first][:, None] - places[last][None], axis=2).min()
+    return float(away) / max(float(high.max() - low.min()), 1e-3)
 
 
 def _slope(part: Array, insert: float, ends: tuple[float, float]) -> float:

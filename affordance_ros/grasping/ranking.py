@@ -14,7 +14,7 @@ from affordance_ros.geometry.scene_cloud import SceneCloud
 from affordance_ros.grasping.anchors import anchors_of, part_of
 from affordance_ros.grasping.candidates import Anchor, Candidates, GraspSettings, fitting, orientations
 from affordance_ros.grasping.clearance import Clearance, Surroundings, clearance
-from affordance_ros.grasping.closing import Closing, closeup, closing, hidden_share
+from affordance_ros.grasping.closing import SHEET_M, Closing, closeup, closing, hidden_share
 from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.results import Abstention, Contact, GraspTarget
 
@@ -69,9 +69,10 @@ def grasp_contact(
         chosen = distinct(search.accepted, settings)
         if len(chosen) >= settings.per_contact and chosen[0].score >= settings.good:
             break
-    if not search.accepted:
-        return _refusal(contact, part, anchors, search, gripper, settings)
     chosen = [item for item in distinct(search.accepted, settings) if item.score >= settings.min_score]
+    too_wide = own_width(part, anchors[0], gripper, settings) + settings.margin_m > gripper.max_aperture_m
+    if not search.accepted or (not chosen and too_wide):
+        return _refusal(contact, part, anchors, search, gripper, settings)
     if not chosen:
         best = max(search.accepted, key=lambda item: item.score)
         text = f'the best grasp scores {best.score:.2f}, below {settings.min_score:.2f}'
@@ -175,7 +176,7 @@ def _opened(
         room = clearance(measured.pose, opening, around, gripper, settings.pregrasp_m)
         hidden = hidden_share(measured.pose, opening, cloud, gripper)
         scores = _sub_scores(measured, anchor, contact, gripper) | {
-            'seen': 1 - 0.5 * hidden,
+            'seen': (1 - hidden) ** 1.5,
             'clearance': (0.7 + 0.3 * share) * float(np.clip(0.5 + 0.5 * room.free_m / settings.clearance_m, 0, 1)),
         }
         yield _Judged(measured, room, opening, scores)
@@ -190,17 +191,28 @@ def _sub_scores(measured: Closing, anchor: Anchor, contact: Contact, gripper: Gr
         'surface': float(np.clip(1.1 - 0.1 * rough, 0.5, 1)),
         'width': float(np.clip(1.25 - 0.6 * measured.width_m / gripper.max_aperture_m, 0.1, 1))
         * (0.75 if measured.lower_bound else 1.0),
-        'antipodal': (0.86 + 0.07 * measured.sides_seen)
-        / ((1 + (measured.slope / 0.4) ** 2) * (1 + (measured.taper / 0.5) ** 4)),
+        'antipodal': _antipodal(measured),
         'part': float(np.clip((measured.asked - 0.2) / 0.6, 0.02, 1)),
         'axis': float(1 - anchor.anisotropy * (1 - across)),
         'approach': 0.75 + 0.25 * square,
-        'reach': float(np.clip(0.3 + 0.7 * measured.engaged_m / 0.010, 0.2, 1)),
+        'reach': _reach(measured),
         'place': 0.7 + 0.3 * float(np.exp(-((anchor.distance_m / 0.05) ** 2))),
     }
     if np.isfinite(contact.score):
         scores['model'] = float(np.clip(contact.score, 0, 1))
     return scores
+
+
+def _antipodal(measured: Closing) -> float:
+    """Return how well the ends oppose each other: parallel to the pads, met straight opposite, both seen."""
+    slips = (1 + (measured.slope / 0.4) ** 2) * (1 + (measured.taper / 0.5) ** 4) * (1 + (measured.skew / 0.5) ** 4)
+    return (0.86 + 0.07 * measured.sides_seen) / slips
+
+
+def _reach(measured: Closing) -> float:
+    """Return whether the part lies deep enough between the jaws; a thin wall is seldom straight for long."""
+    deep = float(np.clip(0.3 + 0.7 * measured.engaged_m / 0.006, 0.2, 1))
+    return deep * (float(np.clip(1.15 - measured.engaged_m / 0.05, 0.6, 1)) if measured.width_m < SHEET_M else 1.0)
 
 
 def distinct(judged: list[_Judged], settings: GraspSettings) -> list[_Judged]:
@@ -230,7 +242,7 @@ def _refusal(  # noqa: PLR0913 - everything that a refusal is told from
     settings: GraspSettings,
 ) -> Abstention:
     own = own_width(part, anchors[0], gripper, settings)
-    if not len(part) or (search.fitted and search.tried and search.thickest_m < settings.min_width_m):
+    if not len(part) or 0 < search.thickest_m < settings.min_width_m:
         text = 'nothing here stands out enough to put fingers around'
         return _abstain(Code.TOO_THIN, f'{text}; point at a part that does', contact, width_m=search.thickest_m)
     if own + settings.margin_m > gripper.max_aperture_m:
