@@ -193,7 +193,9 @@ def merge_lora(
         typer.echo(f'wrote {out}')
 
 
-evaluation = typer.Typer(help='Ask recorded bags and compare the results.', no_args_is_help=True)
+evaluation = typer.Typer(
+    help='Ask recorded bags and published benchmarks, and compare the results.', no_args_is_help=True
+)
 app.add_typer(evaluation, name='eval')
 
 
@@ -251,6 +253,48 @@ def compare(
 
     with explained():
         run_compare(first, second, margin)
+
+
+@evaluation.command()
+def dataset(  # noqa: PLR0913 - the options of a command
+    name: Annotated[str, typer.Argument(help='robointer_vqa')],
+    root: Annotated[Path, typer.Option(help='Folder of the data set in the layout of its owners.')],
+    out: Annotated[Path, typer.Option(help='Folder for answers.jsonl, metrics.json and the official answer files.')],
+    model: Annotated[str, typer.Option(help='See: affordance models.')],
+    checkpoint: Annotated[str, typer.Option(help='Folder of the checkpoint.')] = '',
+    device: Annotated[str, typer.Option(help='cpu, cuda, cuda:1, ...')] = 'cpu',
+    dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = 'float32',
+    task: Annotated[list[str] | None, typer.Option(help='Only this task. Repeatable.')] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help='Only so many questions of each task.')] = None,
+    split: Annotated[str, typer.Option(help='val or train.')] = 'val',
+    coordinates: Annotated[
+        str, typer.Option(help='Format of the answers: origin, llava or smart_resize; empty: that of the model.')
+    ] = '',
+    image_root: Annotated[list[Path] | None, typer.Option(help='Further folder of images. Repeatable.')] = None,
+    shard: Annotated[str, typer.Option(help='INDEX/COUNT: this process asks its share only.')] = '0/1',
+    resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in the folder.')] = False,  # noqa: FBT002
+    option: Annotated[
+        list[str] | None, typer.Option(help='Further option of the model, as clip=DIR. Repeatable.')
+    ] = None,
+) -> None:
+    """Ask a model the questions of a published benchmark and score it, right and as the official program does."""
+    with explained():
+        from affordance_ros.cli.benchmark import DatasetRequest, run_dataset
+        from affordance_ros.evaluation.benchmark import Shard
+        from affordance_ros.evaluation.benchmarks import Choice
+
+        options = dict(_key_value(item) for item in option or ())
+        choice = Choice(root, model, tuple(task or ()), limit, split, coordinates, tuple(image_root or ()))
+        run_dataset(DatasetRequest(name, choice, out, checkpoint, device, dtype, Shard.parse(shard), resume, options))
+
+
+@evaluation.command()
+def rescore(out: Annotated[Path, typer.Argument(help='Folder of a run of eval dataset.')]) -> None:
+    """Score the answers of a finished benchmark again; needs neither model nor data."""
+    with explained():
+        from affordance_ros.cli.benchmark import run_rescore
+
+        run_rescore(out)
 
 
 @app.command()
