@@ -10,38 +10,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rosbags.highlevel import AnyReader
-from rosbags.interfaces import Connection
 
-from affordance_ros.bags.images import camera_info_intrinsics, color_pixels, depth_metres, is_depth
-from affordance_ros.bags.tf_tree import StaticTransform, TransformTree
-from affordance_ros.bags.types import typestore
+from affordance_ros.bags.images import camera_info_intrinsics, color_pixels, depth_metres
+from affordance_ros.bags.topics import BagTopics, choose_topics, open_bag, read_messages
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.geometry.camera import scaled
-from affordance_ros.results import Frame, Intrinsics
+from affordance_ros.geometry.pose_buffer import PoseBuffer
+from affordance_ros.geometry.registration import register_depth
+from affordance_ros.geometry.transforms import pose_from
+from affordance_ros.results import FloatArray, Frame, Intrinsics
 
-IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 _PENDING = 60
 OnBad = Callable[[int, AffordanceError], None]
-
-
-@dataclass(frozen=True)
-class BagTopics:
-    """Which topics make a frame; an empty name is found by type and encoding when only one fits.
-
-    intrinsics and static_transforms are for bags that lack them; they count below what the bag says itself.
-    target_frame: frame of `Frame.target_from_camera`; empty takes the root of the bag's static transforms.
-    slop_s: how far the stamps of image and depth may lie apart. depth_scale: metres per unit, 0 as the encoding says.
-    """
-
-    image: str = ''
-    depth: str = ''
-    camera_info: str = ''
-    target_frame: str = ''
-    slop_s: float = 0.02
-    depth_scale: float = 0.0
-    intrinsics: Intrinsics | None = None
-    static_transforms: tuple[StaticTransform, ...] = ()
 
 
 @dataclass
@@ -49,9 +29,10 @@ class _Pending:
     """Messages that still wait for their partner."""
 
     images: list[tuple[int, Any]] = field(default_factory=list)
-    depths: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
+    depths: dict[int, tuple[str, npt.NDArray[np.float32]]] = field(default_factory=dict)
     intrinsics: Intrinsics | None = None
-    tree: TransformTree = field(default_factory=TransformTree)
+    depth_intrinsics: Intrinsics | None = None
+    poses: PoseBuffer = field(default_factory=lambda: PoseBuffer(keep_ns=None))
     on_bad: OnBad | None = None
 
     @contextmanager
@@ -74,101 +55,33 @@ def read_frames(folder: Path, topics: BagTopics | None = None, on_bad: OnBad | N
     Raises:
         AffordanceError: BAD_INPUT for what is no bag, NO_IMAGE when no image topic is there or several could be meant.
     """
-    with _open(folder) as reader:
-        chosen = _choose(reader, topics or BagTopics())
+    with open_bag(folder) as reader:
+        chosen = choose_topics(reader, topics or BagTopics())
         pending = _Pending(intrinsics=chosen.intrinsics, on_bad=on_bad)
         for item in chosen.static_transforms:
-            pending.tree.add_static(item)
+            pending.poses.add(item.parent, item.child, 0, item.parent_from_child, static=True)
         for topic in ('/tf_static', '/tf'):
-            for _, _, message in _messages(reader, (topic,)):
-                pending.tree.add(message.transforms, static=topic == '/tf_static')
-        for _, _, message in _messages(reader, (chosen.camera_info,)):
+            for _, _, message in read_messages(reader, (topic,)):
+                _take_transforms(pending.poses, message, static=topic == '/tf_static')
+        for _, _, message in read_messages(reader, (chosen.depth_info,)):
+            pending.depth_intrinsics = camera_info_intrinsics(message)
+            break
+        for _, _, message in read_messages(reader, (chosen.camera_info,)):
             pending.intrinsics = camera_info_intrinsics(message) or chosen.intrinsics
             break
         names = tuple(name for name in (chosen.image, chosen.depth, chosen.camera_info) if name)
-        for connection, _, message in _messages(reader, names):
+        for connection, _, message in read_messages(reader, names):
             _take(pending, chosen, connection.topic, message)
             yield from _ready(pending, chosen, at_end=False)
         yield from _ready(pending, chosen, at_end=True)
 
 
-@dataclass(frozen=True)
-class BagContent:
-    """topics: those that `read_frames` takes. images: number of colour images; width and height are of the first."""
-
-    topics: BagTopics
-    images: int
-    width: int
-    height: int
-
-
-def look_into(folder: Path, topics: BagTopics | None = None) -> BagContent:
-    """Return what a bag holds, without reading all of it. Raises as `read_frames` does."""
-    with _open(folder) as reader:
-        chosen = _choose(reader, topics or BagTopics())
-        first = next(_messages(reader, (chosen.image,)), None)
-        if first is None:
-            raise AffordanceError(Code.NO_IMAGE, f'the topic {chosen.image} of the bag holds no image')
-        height, width = color_pixels(first[2]).shape[:2]
-        count = sum(c.msgcount for c in reader.connections if c.topic == chosen.image)
-        return BagContent(chosen, count, width, height)
-
-
 def messages_of(folder: Path, kind: str) -> Iterator[Any]:
     """Yield the messages of one type, such as 'affordance_ros/msg/GraspTargetArray', in the order of the bag."""
-    with _open(folder) as reader:
+    with open_bag(folder) as reader:
         names = tuple(c.topic for c in reader.connections if c.msgtype == kind)
-        for _, _, message in _messages(reader, names):
+        for _, _, message in read_messages(reader, names):
             yield message
-
-
-def _open(folder: Path) -> AnyReader:
-    if not folder.exists():
-        raise AffordanceError(Code.BAD_INPUT, f'there is no bag at {folder}')
-    try:
-        reader = AnyReader([folder], default_typestore=typestore())
-        reader.open()
-        reader.close()
-    except Exception as error:  # rosbags raises one class per storage, and those of sqlite3, mcap and yaml
-        raise AffordanceError(Code.BAD_INPUT, f'{folder} cannot be read as a rosbag2 bag: {error}') from error
-    return AnyReader([folder], default_typestore=typestore())
-
-
-def _messages(reader: AnyReader, topics: tuple[str, ...]) -> Iterator[tuple[Connection, int, Any]]:
-    connections = [c for c in reader.connections if c.topic in topics]
-    if connections:
-        for connection, received_ns, data in reader.messages(connections=connections):
-            yield connection, received_ns, reader.deserialize(data, connection.msgtype)
-
-
-def _choose(reader: AnyReader, topics: BagTopics) -> BagTopics:
-    """Fill in the topics that were not named."""
-    there = {c.topic: c.msgtype for c in reader.connections}
-    for name in (topics.image, topics.depth, topics.camera_info):
-        if name and name not in there:
-            raise AffordanceError(Code.BAD_INPUT, f'the bag has no topic {name}; it has: {", ".join(sorted(there))}')
-    depths: list[str] = []
-    colors: list[str] = []
-    for name in sorted(name for name, kind in there.items() if kind in IMAGE_TYPES):
-        first = next(_messages(reader, (name,)), None)
-        if first is not None:
-            (depths if is_depth(first[2]) else colors).append(name)
-    infos = sorted(name for name, kind in there.items() if kind == 'sensor_msgs/msg/CameraInfo')
-    image = topics.image or _only(colors, 'image')
-    if not image:
-        raise AffordanceError(
-            Code.NO_IMAGE, f'the bag has no colour image; it has: {", ".join(sorted(there)) or "nothing"}'
-        )
-    beside = image.rsplit('/', 1)[0] + '/camera_info'
-    info = topics.camera_info or (beside if beside in infos else _only(infos, 'camera_info'))
-    depth = topics.depth or _only(depths, 'depth')
-    return replace(topics, image=image, depth=depth, camera_info=info)
-
-
-def _only(names: list[str], kind: str) -> str:
-    if len(names) > 1:
-        raise AffordanceError(Code.NO_IMAGE, f'several topics could be the {kind}: {", ".join(names)}; name one')
-    return names[0] if names else ''
 
 
 def stamp_of(message: Any) -> int:
@@ -176,12 +89,20 @@ def stamp_of(message: Any) -> int:
     return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
 
 
+def _take_transforms(poses: PoseBuffer, message: Any, *, static: bool) -> None:
+    for item in message.transforms:
+        t, q = item.transform.translation, item.transform.rotation
+        pose = pose_from((t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+        poses.add(item.header.frame_id, item.child_frame_id, stamp_of(item), pose, static=static)
+
+
 def _take(pending: _Pending, topics: BagTopics, topic: str, message: Any) -> None:
     if topic == topics.image:
         pending.images.append((stamp_of(message), message))
     elif topic == topics.depth:
         with pending.tolerant(stamp_of(message)):
-            pending.depths[stamp_of(message)] = depth_metres(message, topics.depth_scale)
+            metres = depth_metres(message, topics.depth_scale)
+            pending.depths[stamp_of(message)] = str(message.header.frame_id), metres
         for stamp in sorted(pending.depths)[:-_PENDING]:
             del pending.depths[stamp]
     else:
@@ -206,17 +127,45 @@ def _ready(pending: _Pending, topics: BagTopics, *, at_end: bool) -> Iterator[Fr
 
 
 def _frame(
-    pending: _Pending, topics: BagTopics, image: tuple[int, Any], depth: npt.NDArray[np.float32] | None
+    pending: _Pending,
+    topics: BagTopics,
+    image: tuple[int, Any],
+    measured: tuple[str, npt.NDArray[np.float32]] | None,
 ) -> Frame:
     stamp, message = image
     rgb = color_pixels(message)
     height, width = rgb.shape[:2]
-    if depth is not None and depth.shape != (height, width):
-        text = f'depth is {depth.shape[1]}x{depth.shape[0]} and the image {width}x{height}; record registered depth'
-        raise AffordanceError(Code.UNALIGNED, text)
     intrinsics = pending.intrinsics
     if intrinsics is not None and (intrinsics.width, intrinsics.height) != (width, height):
         intrinsics = scaled(intrinsics, width, height)
     frame_id = str(message.header.frame_id)
-    pose, target = pending.tree.pose_of(frame_id, topics.target_frame, stamp)
-    return Frame(rgb, depth, intrinsics, stamp, frame_id, pose, target)
+    frame = Frame(rgb, None, intrinsics, stamp, frame_id, *_pose(pending.poses, frame_id, topics.target_frame, stamp))
+    return frame if measured is None else replace(frame, depth=_registered(pending, frame, *measured))
+
+
+def _pose(poses: PoseBuffer, frame: str, target: str, stamp_ns: int) -> tuple[FloatArray | None, str]:
+    """Return (target_from_frame, name of the target), (None, '') when it is not known; '' is the root."""
+    target = target or poses.root_of(frame)
+    try:
+        return (None, '') if target == frame.lstrip('/') else (poses.lookup(target, frame, stamp_ns), target)
+    except AffordanceError:
+        return None, ''  # an image before the first transform still has an answer in the camera's own frame
+
+
+def _registered(
+    pending: _Pending, frame: Frame, depth_frame: str, depth: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Return depth in the pixels of the image: as it is when it is of the same camera, else moved there."""
+    same_size = depth.shape == frame.rgb.shape[:2]
+    of = pending.depth_intrinsics
+    if same_size and (depth_frame == frame.frame_id or of is None or of == frame.intrinsics):
+        return depth
+    said = f'depth is {depth.shape[1]}x{depth.shape[0]} in {depth_frame!r}, the image {frame.width}x{frame.height}'
+    if of is None or frame.intrinsics is None:
+        text = f'{said} in {frame.frame_id!r}; record registered depth, or the camera info of both cameras'
+        raise AffordanceError(Code.UNALIGNED, text)
+    try:
+        pose = pending.poses.lookup(frame.frame_id, depth_frame, frame.stamp_ns)
+    except AffordanceError as error:
+        raise AffordanceError(Code.UNALIGNED, f'{said}, and no transform joins them: {error.message}') from error
+    return register_depth(depth, of, frame.intrinsics, pose)

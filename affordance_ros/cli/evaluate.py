@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from affordance_ros.bags import BagTopics, StaticTransform, look_into
+from affordance_ros.bags import BagTopics, look_into
 from affordance_ros.cli.failures import FAILED
 from affordance_ros.cli.versions import version_lines
 from affordance_ros.errors import AffordanceError, Code
@@ -25,6 +25,7 @@ from affordance_ros.evaluation.replay import ReplaySettings
 from affordance_ros.evaluation.run import METRICS, Evaluation, evaluate
 from affordance_ros.evaluation.selection import FrameChoice
 from affordance_ros.frame_files import read_intrinsics
+from affordance_ros.geometry.pose_buffer import StaticTransform
 from affordance_ros.geometry.transforms import pose_from
 from affordance_ros.grasping.gripper import gripper_preset
 from affordance_ros.models import load_model

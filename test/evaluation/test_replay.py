@@ -183,7 +183,8 @@ def test_labels_score_the_answers_again_without_a_model(bag, handle, tmp_path):
 
 
 def test_a_bag_without_intrinsics_and_transforms_gets_them(scene, tmp_path):
-    from affordance_ros.bags import StaticTransform, read_frames
+    from affordance_ros.bags import read_frames
+    from affordance_ros.geometry.pose_buffer import StaticTransform
 
     frame = scene.render(stamp_ns=STAMPS[0]).frame
     with BagWriter(tmp_path / 'bare') as writer:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from affordance_ros.bags import read_frames
+from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.labels import read_labels
 from affordance_ros.evaluation.synthetic_bags import BagRecipe, write_synthetic_bag
 from affordance_ros.scenes import sample_scene
@@ -51,3 +52,20 @@ def test_what_is_left_out_is_missing(scene, tmp_path):
     assert frame.intrinsics is None
     assert frame.target_from_camera is None
     assert frame.depth is not None
+
+
+@pytest.mark.parametrize('turn', [0.0, 8.0])
+def test_depth_of_another_camera_is_registered(scene, tmp_path, turn):
+    write_synthetic_bag(tmp_path / 'own', scene, BagRecipe(frames=2, unaligned=True, turn_deg=turn, depth='32FC1'))
+    write_synthetic_bag(tmp_path / 'same', scene, BagRecipe(frames=2, turn_deg=turn, depth='32FC1'))
+    for moved, truth in zip(read_frames(tmp_path / 'own' / 'bag'), read_frames(tmp_path / 'same' / 'bag'), strict=True):
+        both = np.isfinite(moved.depth) & np.isfinite(truth.depth)
+        assert both.mean() > 0.7
+        assert np.median(np.abs(moved.depth[both] - truth.depth[both])) < 0.002
+
+
+def test_depth_that_nothing_joins_to_the_image_is_refused(scene, tmp_path):
+    write_synthetic_bag(tmp_path, scene, BagRecipe(frames=1, unaligned=True, no_tf=True))
+    with pytest.raises(AffordanceError, match='no transform joins') as caught:
+        list(read_frames(tmp_path / 'bag'))
+    assert caught.value.code == Code.UNALIGNED
