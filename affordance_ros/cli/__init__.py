@@ -298,11 +298,13 @@ def rescore(out: Annotated[Path, typer.Argument(help='Folder of a run of eval da
 
 
 @app.command()
-def doctor() -> None:
-    """Check what is installed; one line each, with the way out."""
+def doctor(
+    ros: Annotated[bool, typer.Option('--ros', help='Check the running graph: nodes, topics, sync, TF.')] = False,  # noqa: FBT002
+) -> None:
+    """Check what is installed, or with --ros what runs; one line each, with the way out."""
     from affordance_ros.cli.doctor import run_doctor
 
-    run_doctor()
+    run_doctor(ros=ros)
 
 
 def _key_value(item: str) -> tuple[str, Any]:

@@ -3,6 +3,7 @@
 """`affordance doctor`: what is installed and what is not, one line each, with the way out."""
 
 import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -43,12 +44,12 @@ class Finding:
     way_out: str = ''
 
 
-def run_doctor() -> None:
-    """Print every finding; exits with 1 when something needed is missing."""
+def run_doctor(*, ros: bool = False) -> None:
+    """Print every finding, with `ros` those of the live graph; exits with 1 when something needed is missing."""
     console = Console(soft_wrap=True, highlight=False)
     missing = 0
     with console.status('looking'):
-        for finding in findings():
+        for finding in graph_findings() if ros else findings():
             mark, style = _MARKS[finding.state]
             way_out = f' -> {finding.way_out}' if finding.way_out else ''
             console.print(Text.assemble((mark, style), f' {finding.name:<22} {finding.detail}', (way_out, 'bold')))
@@ -56,6 +57,21 @@ def run_doctor() -> None:
     console.print('everything that is needed is there' if not missing else f'{missing} needed thing(s) missing')
     if missing:
         raise typer.Exit(FAILED)
+
+
+def graph_findings() -> Iterator[Finding]:
+    """Yield what is found on the ROS graph of this shell; a process of its own looks."""
+    command = [sys.executable, '-m', 'affordance_ros.nodes.graph_check']
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    for line in process.stdout:
+        if line.startswith('{'):
+            yield Finding(**json.loads(line))
+    errors = process.stderr.read().strip().splitlines()
+    if process.wait():
+        way = 'run: make setup (or source your workspace), then: affordance doctor'
+        yield Finding('missing', 'graph', errors[-1] if errors else 'the check ended without a word', way)
 
 
 def findings() -> Iterator[Finding]:

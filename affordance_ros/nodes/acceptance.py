@@ -11,10 +11,10 @@ import numpy as np
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 
+from affordance_ros.camera_messages import depth_from_message, intrinsics_from_message, rgb_from_message
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.cameras import Camera, CameraReader, SilenceWatch, cameras_of
-from affordance_ros.nodes.images import depth_from_message, intrinsics_from_message, rgb_from_message
 from affordance_ros.nodes.lifecycle import SuiteNode
 from affordance_ros.nodes.rgbd_sync import Bundle
 from affordance_ros.nodes.tf_listener import TfListener

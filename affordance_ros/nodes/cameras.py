@@ -125,7 +125,10 @@ class Camera:
         if not publishers:
             wanted = f'sensor_msgs/msg/{kind.__name__}'
             graph = self._node.get_topic_names_and_types()
-            others = [other for other, kinds in graph if wanted in kinds and other != name]
+            ours = f'{self._node.get_fully_qualified_name()}/'
+            others = [
+                topic for topic, kinds in graph if wanted in kinds and topic != name and not topic.startswith(ours)
+            ]
             return (
                 f' (nobody publishes it; {kind.__name__} is on {", ".join(others)})'
                 if others

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from affordance_ros import msg
+from affordance_ros.camera_messages import depth_from_message, intrinsics_from_message
 from affordance_ros.errors import AffordanceError
 from affordance_ros.nodes import conversions as convert
-from affordance_ros.nodes.images import camera_info_message, depth_from_message, image_message, intrinsics_from_message
+from affordance_ros.nodes.images import camera_info_message, image_message
 from affordance_ros.results import Frame, Heatmap, Prediction
 
 

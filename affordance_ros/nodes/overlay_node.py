@@ -14,12 +14,13 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from affordance_ros import msg
+from affordance_ros.camera_messages import rgb_from_message
 from affordance_ros.errors import AffordanceError
 from affordance_ros.geometry.transforms import inverse
 from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.evidence import frame_from, predictions_from
-from affordance_ros.nodes.images import image_message, rgb_from_message
+from affordance_ros.nodes.images import image_message
 from affordance_ros.nodes.lifecycle import RESULT, SENSOR, SuiteNode
 from affordance_ros.nodes.parameters import OverlayParameters
 from affordance_ros.nodes.running import run_node

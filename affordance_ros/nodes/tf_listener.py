@@ -11,8 +11,8 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.qos import QoSProfile
 
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.nodes import conversions as convert
 from affordance_ros.geometry.pose_buffer import PoseBuffer
+from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.lifecycle import LATCHED
 from affordance_ros.results import FloatArray
 

@@ -11,13 +11,8 @@ from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
 from affordance_ros.errors import AffordanceError, Code  # noqa: E402
-from affordance_ros.nodes.images import (  # noqa: E402
-    camera_info_message,
-    depth_from_message,
-    image_message,
-    intrinsics_from_message,
-    rgb_from_message,
-)
+from affordance_ros.camera_messages import depth_from_message, intrinsics_from_message, rgb_from_message
+from affordance_ros.nodes.images import # noqa: E402     camera_info_message, image_message
 from affordance_ros.results import Intrinsics  # noqa: E402
 
 pytestmark = pytest.mark.ros

@@ -17,10 +17,10 @@ from std_msgs.msg import String  # noqa: E402
 from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
 
 from affordance_ros import srv  # noqa: E402
+from affordance_ros.camera_messages import depth_from_message, rgb_from_message  # noqa: E402
 from affordance_ros.datasets.scene_views import canonical_point  # noqa: E402
 from affordance_ros.errors import Code  # noqa: E402
 from affordance_ros.nodes import conversions as convert  # noqa: E402
-from affordance_ros.nodes.images import depth_from_message, rgb_from_message  # noqa: E402
 from affordance_ros.scenes import sample_scene  # noqa: E402
 
 pytestmark = pytest.mark.ros

@@ -10,9 +10,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from affordance_ros import msg
+from affordance_ros.camera_messages import pixels_of
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.nodes.conversions.basic import outcome_message
-from affordance_ros.nodes.images import image_message, pixels_of
+from affordance_ros.nodes.images import image_message
 from affordance_ros.results import Boxes, HandTrajectory, Heatmap, Keypoints, Masks, Prediction, Query, Trace
 
 STAGES = {'preprocess': 2, 'encode': 3, 'generate': 4, 'parse': 5, 'refine': 6}
