@@ -77,7 +77,7 @@ def run_rescore(out: Path) -> None:
     kind = benchmark_kind(run['benchmark'])
     scores = kind.score(lines, run)
     write_metrics(out, {'benchmark': run['benchmark'], 'scores': scores, 'throughput': throughput(times)})
-    files = kind.files(lines, out / 'official')
+    files = kind.files(lines, run, out / 'official')
     _print_table(console, kind, kind.rows(scores), run)
     _print_outcomes(console, lines)
     speed = throughput(times)

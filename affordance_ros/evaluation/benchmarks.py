@@ -60,7 +60,7 @@ class BenchmarkKind:
     open: Callable[[Choice], Benchmark]
     score: Callable[[Sequence[Json], Json], Json]
     rows: Callable[[Json], list[Row]]
-    files: Callable[[Sequence[Json], Path], tuple[Path, ...]]
+    files: Callable[[Sequence[Json], Json, Path], tuple[Path, ...]]
     published: PublishedTable
     options: Mapping[str, Mapping[str, Any]]
 

@@ -31,7 +31,8 @@ ROBOINTER_VQA = PublishedTable(
         'boxes: per cent with an IoU above 0.1; choices and decisions: per cent right; planning: 100 times the mean of '
         'BLEU-1 to 4; traj: DTW in pixels',
         'the table does not say which of the two files of traces its DTW is of',
-        'official scoring: an empty choice is right, perfect and empty traces are left out',
+        'official scoring: an empty choice is right, perfect and empty traces are left out; the Qwen '
+        'scripts leave the question in the answer, so its numbers and letters are scored too',
     ),
     {
         'RoboInter-LlavaOV-7B': _row(82.9, 46.3, 55.1, 70.1, 74.1, 79.7, 76.3, 299, 62.7, 81.8, 83.9),

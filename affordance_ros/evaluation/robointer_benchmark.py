@@ -21,7 +21,12 @@ from affordance_ros.evaluation.records import Json
 from affordance_ros.metrics.boxes import box_score
 from affordance_ros.metrics.choices import choice_score
 from affordance_ros.metrics.robointer import THRESHOLDS, contact_point_score, first_decision
-from affordance_ros.metrics.robointer_official import OfficialAnswer, official_file_score, official_kind
+from affordance_ros.metrics.robointer_official import (
+    OfficialAnswer,
+    official_file_score,
+    official_kind,
+    official_qwen_pred,
+)
 from affordance_ros.metrics.robointer_official_language import official_planning_score
 from affordance_ros.metrics.sentences import sentence_score
 from affordance_ros.metrics.traces import TraceErrors, trace_score
@@ -65,7 +70,12 @@ class RoboInterBenchmark:
         def frames() -> Sequence[Frame]:
             return [Frame(rgb=image) for image in self.data.images(question)]
 
-        truth: Json = {'task': question.task, 'id': question.id, 'answer': question.answer}
+        truth: Json = {
+            'task': question.task,
+            'id': question.id,
+            'question': question.text,
+            'answer': question.answer,
+        }
         if TASKS[question.task].key:
             try:
                 points = question.true_points
@@ -102,7 +112,7 @@ def score_robointer(lines: Sequence[Json], run: Json) -> Json:
     source = OFFICIAL_SOURCE.get(run['questions']['coordinates'])
     scores = {task: _task_score(task, answers, source) for task, answers in by_task.items()}
     planning = [line for task in PLANNING for line in by_task.get(task, ())]
-    return {**scores, **({'official_planning': _official_planning(planning)} if planning else {})}
+    return {**scores, **({'official_planning': _official_planning(planning, source)} if planning else {})}
 
 
 def _task_score(task: str, lines: Sequence[Json], source: str | None) -> Json:
@@ -173,17 +183,20 @@ def _words(kind: str, lines: Sequence[Json]) -> Json:
     return {'unreadable': score.unreadable, 'accuracy': score.accuracy}
 
 
-def _asked(lines: Sequence[Json]) -> list[OfficialAnswer]:
-    return [
-        OfficialAnswer(line['truth']['id'], line['text'], line['truth']['answer'])
-        for line in lines
-        if line['text'] is not None
-    ]
+def _official_answers(lines: Sequence[Json], source: str | None) -> list[OfficialAnswer]:
+    """Return the records as the official scripts store them; questions that could not be asked are not in them."""
+    answers = []
+    for line in lines:
+        if line['text'] is not None:
+            truth = line['truth']
+            pred = official_qwen_pred(truth['question'], line['text']) if source == 'qwen' else line['text']
+            answers.append(OfficialAnswer(truth['id'], pred, truth['answer']))
+    return answers
 
 
 def _official(task: str, lines: Sequence[Json], source: str | None) -> Json:
     """Return what the official program prints for the answer file; nothing for tasks that it does not score."""
-    asked = _asked(lines)
+    asked = _official_answers(lines, source)
     if task in PLANNING or TASKS[task].kind == 'points' or source is None or not asked:
         return {}
     try:
@@ -196,21 +209,24 @@ def _official(task: str, lines: Sequence[Json], source: str | None) -> Json:
     return {**figures, 'official_dtw_px' if TASKS[task].kind == 'trace' else 'official_accuracy': score.value}
 
 
-def _official_planning(lines: Sequence[Json]) -> Json:
+def _official_planning(lines: Sequence[Json], source: str | None) -> Json:
     try:
-        score = official_planning_score(_asked(lines))
+        score = official_planning_score(_official_answers(lines, source))
     except ValueError as error:  # an id that names no planning task
         return {'official_stops_with': f'ValueError: {error}'}
     figures = {'choice': score.choice, 'decide': score.decide, 'planning_bleu': score.planning}
     return {f'official_{name}': value for name, value in figures.items()}
 
 
-def write_official_files(lines: Sequence[Json], out: Path) -> tuple[Path, ...]:
-    """Write the answer files that the official scorers read, of what the model wrote; one for all planning tasks."""
-    by_task: dict[str, list[WrittenAnswer]] = {}
+def write_official_files(lines: Sequence[Json], run: Json, out: Path) -> tuple[Path, ...]:
+    """Write the answer files that the official scorers read, as the official scripts do; one for all planning tasks."""
+    by_file: dict[str, list[Json]] = {}
     for line in lines:
-        if line['text'] is not None:
-            truth = line['truth']
-            name = PLANNING_FILE if truth['task'] in PLANNING else truth['task']
-            by_task.setdefault(name, []).append(WrittenAnswer(truth['id'], line['text'], truth['answer']))
-    return tuple(write_answers(answer_file(out, task), answers) for task, answers in by_task.items())
+        task = line['truth']['task']
+        by_file.setdefault(PLANNING_FILE if task in PLANNING else task, []).append(line)
+    source = OFFICIAL_SOURCE.get(run['questions']['coordinates'])
+    written = {name: _official_answers(answers, source) for name, answers in by_file.items()}
+    return tuple(
+        write_answers(answer_file(out, name), (WrittenAnswer(item.id, item.pred, item.gt) for item in answers))
+        for name, answers in written.items()
+    )

@@ -47,6 +47,15 @@ class OfficialAnswer:
         return self.image_size or ((640, 480) if 'RH20T' in self.id else (320, 180))
 
 
+def official_qwen_pred(question: str, answer: str) -> str:
+    """Return what the official Qwen scripts store as the answer: the whole conversation, the question included.
+
+    So the numbers and letters of the question are scored too (evaluation_intermediate.py decodes the whole sequence).
+    """
+    asked = question.replace('<image>\n', '').replace('<image>', '')
+    return f'system\nYou are a helpful assistant.\nuser\n{asked}\nassistant\n{answer}'.strip()
+
+
 def official_numbers(text: str) -> list[float]:
     """Return every number of a text: signs lost, an exponent is a number of its own, digits within words count."""
     return [float(number) for number in _UNSIGNED.findall(text)]

@@ -155,8 +155,8 @@ def test_every_kind_of_question_is_scored(data, tmp_path):
 def test_the_official_files_hold_what_was_written(data, tmp_path):
     root, answers = data
     run(root, Scripted(answers), tmp_path / 'out')
-    _, lines, _ = finished_lines(tmp_path / 'out')
-    files = {path.name: read_answers(path) for path in write_official_files(lines, tmp_path / 'official')}
+    record, lines, _ = finished_lines(tmp_path / 'out')
+    files = {path.name: read_answers(path) for path in write_official_files(lines, record, tmp_path / 'official')}
     planning = files['eval_details_all_plan_VQA_selection_judgement_val.json']
     assert [answer.pred for answer in planning][-1] == 'Yes'
     assert len(planning) == 6
@@ -166,6 +166,27 @@ def test_the_official_files_hold_what_was_written(data, tmp_path):
         ('C', 'B', None),
         ('', 'C', None),
     ]
+
+
+def test_the_official_qwen_figures_are_of_the_question_too(data, tmp_path):
+    root, answers = data
+    run(root, Scripted(answers), tmp_path / 'out')
+    record, lines, _ = finished_lines(tmp_path / 'out')
+    llava = score_robointer(lines, record)
+    record['questions']['coordinates'] = 'smart_resize'
+    for line in lines:
+        line['truth']['question'] = '<image>\nThe start is [3, 4]. Go on.'
+    qwen = score_robointer(lines, record)
+    # The start is read as a point of the answer: no trace is empty or perfect any more.
+    assert (llava['traj']['official_used'], qwen['traj']['official_used']) == (1, 3)
+    assert qwen['traj']['mean_px_of_read'] == llava['traj']['mean_px_of_read']
+    (path,) = [
+        path for path in write_official_files(lines, record, tmp_path) if path.name.endswith('details_traj.json')
+    ]
+    assert (
+        read_answers(path)[2].pred
+        == 'system\nYou are a helpful assistant.\nuser\nThe start is [3, 4]. Go on.\nassistant'
+    )
 
 
 def test_a_stopped_run_goes_on_and_gives_the_same_file(data, tmp_path):

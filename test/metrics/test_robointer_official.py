@@ -18,6 +18,7 @@ from affordance_ros.metrics.robointer_official import (
     official_kind,
     official_numbers,
     official_pixels,
+    official_qwen_pred,
     official_smart_resize,
     official_source,
     official_trace_numbers,
@@ -229,3 +230,16 @@ def test_every_file_of_the_program_has_a_kind():
     assert official_kind('contact_decide') == official_kind('grasppose_choice') == 'decide'
     with pytest.raises(ValueError, match='contact_point'):
         official_kind('contact_point')
+
+
+def test_the_official_qwen_scripts_store_the_question_too():
+    folder = EXPECTED.parent / 'qwen'
+    asked = json.loads((folder / 'inputs' / 'cases.json').read_text())
+    cases = json.loads((folder / 'expected' / 'expected.json').read_text())['cases']
+    recorded = [(name, case) for name, case in cases.items() if name.endswith('__eval') and name[:-6] in asked]
+    assert len(recorded) == 4
+    for name, case in recorded:
+        question = asked[name[:-6]]
+        pred = case['greedy_official']['raw_pred_with_prompt']
+        answer = pred.rpartition('assistant\n')[2]
+        assert official_qwen_pred(question['image_prefix'] + question['question'], answer) == pred
