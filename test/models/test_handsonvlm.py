@@ -9,9 +9,12 @@ import pytest
 
 torch = pytest.importorskip('torch')
 from tiny_handsonvlm import HAND_ID, TinyHands, build, tensors  # noqa: E402
+from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM  # noqa: E402
 
 from affordance_ros.errors import AffordanceError, Code  # noqa: E402
 from affordance_ros.models import load_model  # noqa: E402
+from affordance_ros.models.handsonvlm_heads import TrajectoryHead  # noqa: E402
+from affordance_ros.models.handsonvlm_network import leftover_shapes  # noqa: E402
 from affordance_ros.results import Frame, Query  # noqa: E402
 
 QUESTION = Query('Where should my hand move to if I want to find the red mug?')
@@ -279,6 +282,21 @@ def test_the_official_profile_takes_its_template_from_the_folder(tmp_path, load)
         assert load(folder).describe().settings['template'] == 'llava_v0'
     with pytest.raises(AffordanceError, match='MPT'):
         load(build(tmp_path / 'hands-mpt'), profile='official')
+
+
+@pytest.mark.parametrize(('size', 'layers', 'keys'), [(4096, 32, 737), (5120, 40, 817)])
+def test_the_keys_of_a_release_are_those_of_the_official_loader(size, layers, keys):
+    llama = LlamaConfig(vocab_size=32101, hidden_size=size, num_hidden_layers=layers, num_attention_heads=layers)
+    tower = CLIPVisionConfig(hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=64)
+    with torch.device('meta'):
+        parts = (
+            LlamaForCausalLM(llama),
+            CLIPVisionModel(tower),
+            torch.nn.Linear(1024, size),
+            TrajectoryHead(size, 'CVAE'),
+        )
+    loaded = sum(len(list(part.parameters())) for part in parts)
+    assert loaded + len(leftover_shapes(size)) + layers == keys  # one saved rotary buffer per layer
 
 
 def test_describe_counts_what_is_loaded(load):

@@ -33,6 +33,8 @@ CASES = tuple(RECORDS)
 TEXTS = json.loads((ROOT / 'expected' / 'text_cases.json').read_text())
 PARSE = json.loads((ROOT / 'expected' / 'parse_cases.json').read_text())
 ANSWERS = next(value for value in PARSE.values() if isinstance(value, list))
+with np.load(ROOT / 'expected' / 'posenc_cases.npz') as _content:
+    ENCODINGS = dict(_content)
 CHECKPOINT = next(path.parent for path in sorted(ROOT.glob('checkpoint/*/added_tokens.json')))
 FEATURES, HANDS = 1e-4, 5e-5
 Z_SCALE = 2.0
@@ -209,8 +211,9 @@ def test_greedy_answers_through_predict(case):
     prediction = greedy().predict(frames(case), Query(RECORDS[case]['question']))
     assert prediction.text == record['text']
     size = np.array(RECORDS[case]['frame_size_wh'])
-    assert [hand.side for hand in prediction.hands] == ['right', 'left']
-    for hand, positions in zip(prediction.hands, want['greedy_hands'], strict=True):
+    steps = want['greedy_hands'].shape[1]
+    assert [hand.side for hand in prediction.hands] == (['right', 'left'] if steps else [])
+    for hand, positions in zip(prediction.hands, want['greedy_hands'][: 2 if steps else 0], strict=True):
         close(hand.points / size, positions[-4:], HANDS)
         assert hand.times_s.tolist() == [0.25 * (index + 1) for index in range(len(positions[-4:]))]
     close(official_returned(written.positions.numpy()), want['greedy_returned'], HANDS)
@@ -240,7 +243,10 @@ def test_sampled_answers_with_the_recorded_seed(case):
     close(positions, want['sampled_hands'], HANDS)
     close(official_returned(positions), want['sampled_returned'], HANDS)
     size = np.array(RECORDS[case]['frame_size_wh'])
-    close(np.stack([hand.points / size for hand in prediction.hands]), want['sampled_hands'][:, -4:], HANDS)
+    if want['sampled_hands'].shape[1]:
+        close(np.stack([hand.points / size for hand in prediction.hands]), want['sampled_hands'][:, -4:], HANDS)
+    else:
+        assert prediction.hands == ()
 
 
 @pytest.mark.parametrize('index', range(len(ANSWERS)), ids=lambda index: ANSWERS[index]['name'])
@@ -259,15 +265,11 @@ def test_answers_of_every_form(index):
     close(official_returned(positions), case['returned_hands'], HANDS)
 
 
-@pytest.mark.parametrize('width', [16, 4096])
-@pytest.mark.parametrize(('name', 'dtype', 'tolerance'), [('fp32', torch.float32, 1e-6), ('fp16', torch.float16, 2e-3)])
-def test_position_encodings(width, name, dtype, tolerance):
-    with np.load(ROOT / 'expected' / 'posenc_cases.npz') as content:
-        if f'enc_D{width}_{name}' not in content:
-            pytest.skip('this set has no such width')
-        positions = torch.from_numpy(content['positions']).to(dtype)
-        wanted = content[f'enc_D{width}_{name}'].astype(np.float32)
-    got = encode_positions(positions, width, dtype)
+@pytest.mark.parametrize('name', [name for name in ENCODINGS if name.startswith('enc_')])
+def test_position_encodings(name):
+    dtype, tolerance = (torch.float16, 2e-3) if name.endswith('fp16') else (torch.float32, 1e-6)
+    wanted = ENCODINGS[name].astype(np.float32)
+    got = encode_positions(torch.from_numpy(ENCODINGS['positions']).to(dtype), wanted.shape[-1], dtype)
     assert got.dtype == dtype
     close(got.float().numpy(), wanted, tolerance)
 
