@@ -24,6 +24,7 @@ OFFLINE = CORE | {
     'drawing',
     'report',
     'page',
+    'camera_messages',
     'evaluation',
 }
 # layer -> what of ours it may import besides itself. `report` is a view of results, like `visualization`.
@@ -46,12 +47,13 @@ ALLOWED = {
     'frame_files': CORE,
     'page': {'drawing'},
     'report': CORE | {'answer_json', 'page', 'drawing', 'visualization', 'view_3d'},
-    'bags': CORE,
+    'camera_messages': BOTTOM | {'geometry'},
+    'bags': CORE | {'camera_messages'},
     'clip_buffer': {'errors'},
     'evaluation': OFFLINE - {'evaluation', 'training'} | {'clip_buffer'},
     'demo': OFFLINE | {'report'},
     'cli': OFFLINE | {'report', 'demo'},
-    'nodes': CORE | {'scenes', 'bags', 'visualization', 'clip_buffer'},
+    'nodes': CORE | {'camera_messages', 'scenes', 'bags', 'visualization', 'clip_buffer'},
 }
 ROS = ('rclpy', 'launch', 'launch_ros', 'tf2_ros', 'cv_bridge', 'rcl_interfaces', 'std_srvs', 'ament_index_python')
 ONLY_IN = {'torch': {'models', 'training'}, 'transformers': {'models', 'training'}, 'peft': {'models', 'training'}}

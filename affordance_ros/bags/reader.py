@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affordance_ros.bags.images import camera_info_intrinsics, color_pixels, depth_metres
 from affordance_ros.bags.topics import BagTopics, choose_topics, open_bag, read_messages
+from affordance_ros.camera_messages import depth_from_message, intrinsics_from_message, is_calibrated, rgb_from_message
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.geometry.camera import scaled
 from affordance_ros.geometry.pose_buffer import PoseBuffer
@@ -64,10 +64,10 @@ def read_frames(folder: Path, topics: BagTopics | None = None, on_bad: OnBad | N
             for _, _, message in read_messages(reader, (topic,)):
                 _take_transforms(pending.poses, message, static=topic == '/tf_static')
         for _, _, message in read_messages(reader, (chosen.depth_info,)):
-            pending.depth_intrinsics = camera_info_intrinsics(message)
+            pending.depth_intrinsics = intrinsics_from_message(message) if is_calibrated(message) else None
             break
         for _, _, message in read_messages(reader, (chosen.camera_info,)):
-            pending.intrinsics = camera_info_intrinsics(message) or chosen.intrinsics
+            pending.intrinsics = _intrinsics(message, chosen)
             break
         names = tuple(name for name in (chosen.image, chosen.depth, chosen.camera_info) if name)
         for connection, _, message in read_messages(reader, names):
@@ -89,6 +89,10 @@ def stamp_of(message: Any) -> int:
     return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
 
 
+def _intrinsics(message: Any, topics: BagTopics) -> Intrinsics | None:
+    return intrinsics_from_message(message) if is_calibrated(message) else topics.intrinsics
+
+
 def _take_transforms(poses: PoseBuffer, message: Any, *, static: bool) -> None:
     for item in message.transforms:
         t, q = item.transform.translation, item.transform.rotation
@@ -101,12 +105,12 @@ def _take(pending: _Pending, topics: BagTopics, topic: str, message: Any) -> Non
         pending.images.append((stamp_of(message), message))
     elif topic == topics.depth:
         with pending.tolerant(stamp_of(message)):
-            metres = depth_metres(message, topics.depth_scale)
+            metres = depth_from_message(message, topics.depth_scale)
             pending.depths[stamp_of(message)] = str(message.header.frame_id), metres
         for stamp in sorted(pending.depths)[:-_PENDING]:
             del pending.depths[stamp]
     else:
-        pending.intrinsics = camera_info_intrinsics(message) or topics.intrinsics
+        pending.intrinsics = _intrinsics(message, topics)
 
 
 def _ready(pending: _Pending, topics: BagTopics, *, at_end: bool) -> Iterator[Frame]:
@@ -133,7 +137,7 @@ def _frame(
     measured: tuple[str, npt.NDArray[np.float32]] | None,
 ) -> Frame:
     stamp, message = image
-    rgb = color_pixels(message)
+    rgb = rgb_from_message(message)
     height, width = rgb.shape[:2]
     intrinsics = pending.intrinsics
     if intrinsics is not None and (intrinsics.width, intrinsics.height) != (width, height):

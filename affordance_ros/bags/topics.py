@@ -10,8 +10,8 @@ from typing import Any
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
-from affordance_ros.bags.images import color_pixels, is_depth
 from affordance_ros.bags.types import typestore
+from affordance_ros.camera_messages import is_depth, rgb_from_message
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.geometry.pose_buffer import StaticTransform
 from affordance_ros.results import Intrinsics
@@ -57,7 +57,7 @@ def look_into(folder: Path, topics: BagTopics | None = None) -> BagContent:
         first = next(read_messages(reader, (chosen.image,)), None)
         if first is None:
             raise AffordanceError(Code.NO_IMAGE, f'the topic {chosen.image} of the bag holds no image')
-        height, width = color_pixels(first[2]).shape[:2]
+        height, width = rgb_from_message(first[2]).shape[:2]
         count = sum(c.msgcount for c in reader.connections if c.topic == chosen.image)
         return BagContent(chosen, count, width, height)
 

@@ -10,9 +10,13 @@ pytest.importorskip('rclpy')
 from sensor_msgs.msg import CameraInfo, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
+from affordance_ros.camera_messages import (  # noqa: E402
+    depth_from_message,
+    intrinsics_from_message,
+    rgb_from_message,
+)
 from affordance_ros.errors import AffordanceError, Code  # noqa: E402
-from affordance_ros.camera_messages import depth_from_message, intrinsics_from_message, rgb_from_message
-from affordance_ros.nodes.images import # noqa: E402     camera_info_message, image_message
+from affordance_ros.nodes.images import camera_info_message, image_message  # noqa: E402
 from affordance_ros.results import Intrinsics  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -110,3 +114,11 @@ def test_an_uncalibrated_camera_is_refused() -> None:
     with pytest.raises(AffordanceError, match='calibrat') as refused:
         intrinsics_from_message(CameraInfo(width=640, height=480))
     assert refused.value.code == Code.BAD_INPUT
+
+
+def test_a_region_of_interest_and_binning_change_the_camera() -> None:
+    k = Intrinsics(600.0, 610.0, 320.0, 240.0, 640, 480)
+    message = camera_info_message(k, Header())
+    message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height = 100, 40, 400, 300
+    message.binning_x = message.binning_y = 2
+    assert intrinsics_from_message(message) == Intrinsics(300.0, 305.0, 110.0, 100.0, 200, 150)
