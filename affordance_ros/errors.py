@@ -46,6 +46,8 @@ class Code(enum.IntEnum):
     NO_CLEARANCE = 65
     LOW_SCORE = 66
     MOVED = 67
+    NOT_FLAT = 68
+    NOT_FREE = 69
     # A defect of ours: please report it.
     INTERNAL = 99
 

@@ -6,13 +6,27 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from affordance_ros.geometry.lifting import LiftSettings, lift_places
+from affordance_ros.geometry.lifting import Lifted, LiftSettings, lift_places
+from affordance_ros.geometry.paths import PathSettings, lift_paths
 from affordance_ros.geometry.scene_cloud import SceneCloud
 from affordance_ros.grasping.candidates import GraspSettings
 from affordance_ros.grasping.gripper import GripperSettings
+from affordance_ros.grasping.placing import PlaceSettings, place_contact
 from affordance_ros.grasping.ranking import grasp_contact
 from affordance_ros.models.base import AffordanceModel, ProgressCallback, StopFlag, single_frame
-from affordance_ros.results import Abstention, Contact, Frame, GraspTarget, Prediction, Query
+from affordance_ros.results import (
+    Abstention,
+    Contact,
+    Frame,
+    GraspTarget,
+    LiftedPath,
+    PlaceTarget,
+    Prediction,
+    Query,
+)
+
+PLACING = ('place', 'put', 'put down', 'free_space', 'free space')
+Found = Contact | Abstention | GraspTarget | PlaceTarget | LiftedPath
 
 
 @dataclass(frozen=True)
@@ -22,13 +36,16 @@ class PipelineSettings:
     lift: LiftSettings = field(default_factory=LiftSettings)
     gripper: GripperSettings = field(default_factory=GripperSettings)
     grasp: GraspSettings = field(default_factory=GraspSettings)
+    place: PlaceSettings = field(default_factory=PlaceSettings)
+    path: PathSettings = field(default_factory=PathSettings)
 
 
 @dataclass(frozen=True)
 class Answer:
     """What one question came to. Everything is in the camera's optical frame at the frame's stamp.
 
-    Every place that the prediction names ends in `targets` or in `abstentions`. targets: best first.
+    Every place that the prediction names ends in `targets`, in `places` (where the question was where to put something)
+    or in `abstentions`. targets, places: best first. paths: traces and hand paths in 3D.
     seconds: wall time by stage.
     """
 
@@ -38,6 +55,8 @@ class Answer:
     targets: tuple[GraspTarget, ...]
     abstentions: tuple[Abstention, ...]
     seconds: Mapping[str, float]
+    places: tuple[PlaceTarget, ...] = ()
+    paths: tuple[LiftedPath, ...] = ()
 
 
 def run(  # noqa: PLR0913 - the two callbacks are keywords
@@ -63,17 +82,39 @@ def lift_and_grasp(frame: Frame, prediction: Prediction, settings: PipelineSetti
     lifted = lift_places(frame, prediction, settings.lift)
     middle = time.perf_counter()
     contacts = [place.item for place in lifted if isinstance(place.item, Contact)]
-    refused = [place.item for place in lifted if isinstance(place.item, Abstention)]
-    targets: list[GraspTarget] = []
-    cloud = SceneCloud(frame, settings.lift.noise, settings.lift.range_m) if contacts else None
-    for place in lifted:
-        if cloud is None or not isinstance(place.item, Contact):
-            continue
-        found = grasp_contact(cloud, place.item, place.region, settings.gripper, settings.grasp)
-        if isinstance(found, Abstention):
-            refused.append(found)
-        else:
-            targets += found
-    targets.sort(key=lambda target: -target.score)
+    found: list[Found] = [place.item for place in lifted if isinstance(place.item, Abstention)]
+    if contacts:
+        cloud = SceneCloud(frame, settings.lift.noise, settings.lift.range_m)
+        found += lift_paths(cloud, prediction, settings.lift, settings.path)
+        placing = wants_place(prediction.query)
+        for place in lifted:
+            if isinstance(place.item, Contact):
+                found += _held_or_put(cloud, place, settings, placing=placing)
     seconds = {**prediction.seconds, 'lift': middle - start, 'grasp': time.perf_counter() - middle}
-    return Answer(frame, prediction, tuple(contacts), tuple(targets), tuple(refused), seconds)
+    targets = sorted((item for item in found if isinstance(item, GraspTarget)), key=lambda target: -target.score)
+    places = sorted((item for item in found if isinstance(item, PlaceTarget)), key=lambda target: -target.score)
+    return Answer(
+        frame,
+        prediction,
+        tuple(contacts),
+        tuple(targets),
+        tuple(item for item in found if isinstance(item, Abstention)),
+        seconds,
+        tuple(places),
+        tuple(item for item in found if isinstance(item, LiftedPath)),
+    )
+
+
+def wants_place(query: Query) -> bool:
+    """Tell whether a question asks where to put something, not where to take hold."""
+    first = (query.sentence.lower().split() or [''])[0]
+    return query.task in PLACING or query.action.strip().lower() in PLACING or first in ('place', 'put')
+
+
+def _held_or_put(cloud: SceneCloud, place: Lifted, settings: PipelineSettings, *, placing: bool) -> list[Found]:
+    """Return the targets at a lifted place, or the abstention."""
+    assert isinstance(place.item, Contact)
+    if placing:
+        return [place_contact(cloud, place.item, settings.place)]
+    found = grasp_contact(cloud, place.item, place.region, settings.gripper, settings.grasp)
+    return [found] if isinstance(found, Abstention) else list(found)

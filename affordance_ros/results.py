@@ -357,6 +357,7 @@ class GraspTarget:
 
     TCP: midpoint between the fingertips, z towards the object, y along the closing direction.
     score is the product of `sub_scores` (each in [0, 1]). opening_m: between the fingers on the way in.
+    wrist: camera_from_wrist at the grasp, what a planner moves; None: the gripper says nothing of its wrist.
     """
 
     contact: Contact
@@ -372,9 +373,10 @@ class GraspTarget:
     gripper: str = ''
     label: str = ''
     opening_m: float = NAN
+    wrist: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        for name in ('grasp', 'pregrasp', 'lift'):
+        for name in ('grasp', 'pregrasp', 'lift', *(('wrist',) if self.wrist is not None else ())):
             object.__setattr__(self, name, _pose(getattr(self, name), name))
         _check(ok=0 <= self.score <= 1, rule='score must be in [0, 1]', got=self.score)
         _check(ok=self.width_m >= 0, rule='width_m must not be negative', got=self.width_m)
@@ -389,3 +391,48 @@ class GraspTarget:
     def closing(self) -> npt.NDArray[np.float64]:
         """Unit direction along which the fingers close."""
         return np.array(self.grasp[:3, 1], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class PlaceTarget:
+    """Where to put something down. pose: camera_from_place, origin on the surface, z out of it.
+
+    radius_m: of the patch that is flat and free. room_m: from its edge to the nearest thing beside it, to 50 mm.
+    score is the product of `sub_scores` (each in [0, 1]).
+    """
+
+    contact: Contact
+    pose: FloatArray
+    radius_m: float
+    room_m: float
+    score: float
+    sub_scores: Mapping[str, float]
+    label: str = ''
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'pose', _pose(self.pose, 'pose'))
+        _check(ok=0 <= self.score <= 1, rule='score must be in [0, 1]', got=self.score)
+        object.__setattr__(self, 'sub_scores', dict(self.sub_scores))
+
+
+@dataclass(frozen=True)
+class LiftedPath:
+    """A path of a hand or a trace in 3D, camera frame. points: (N, 3) metres.
+
+    lifted: (N,) true where the point was measured on a surface, false where it was interpolated in free space.
+    times_s: (N,) after the frame, or NaN. raised_m: (N,) how far a point was raised to stay clear of the cloud.
+    """
+
+    points: FloatArray
+    lifted: npt.NDArray[np.bool_]
+    times_s: FloatArray
+    raised_m: FloatArray
+    label: str = ''
+
+    def __post_init__(self) -> None:
+        points = _array(self.points, (None, 3), 'points')
+        _check(ok=bool(np.isfinite(points).all()), rule='points must be finite', got=points.tolist())
+        object.__setattr__(self, 'points', points)
+        object.__setattr__(self, 'times_s', _array(self.times_s, (len(points),), 'times_s'))
+        object.__setattr__(self, 'raised_m', _array(self.raised_m, (len(points),), 'raised_m'))
+        _check(ok=self.lifted.shape == (len(points),), rule='lifted must be (N,)', got=self.lifted.shape)

@@ -16,6 +16,7 @@ from affordance_ros.grasping.candidates import Anchor, Candidates, GraspSettings
 from affordance_ros.grasping.clearance import Clearance, Surroundings, clearance
 from affordance_ros.grasping.closing import SHEET_M, Closing, closeup, closing, hidden_share
 from affordance_ros.grasping.gripper import GripperSettings
+from affordance_ros.grasping.suction import suction_contact
 from affordance_ros.results import Abstention, Contact, GraspTarget
 
 Array = npt.NDArray[Any]
@@ -59,8 +60,10 @@ def grasp_contact(
     """Return grasp targets of a contact, best first, at most `per_contact`, each unlike the others.
 
     region: bool (H, W), the part that may be held, or None: the surface about the contact.
-    Abstains as TOO_WIDE, TOO_THIN, NO_CLEARANCE or LOW_SCORE.
+    Abstains as TOO_WIDE, TOO_THIN, NO_CLEARANCE or LOW_SCORE; a suction cup also as NOT_FLAT.
     """
+    if gripper.kind == 'suction':
+        return suction_contact(cloud, contact, region, gripper, settings)
     part = part_of(contact, cloud, region)
     anchors = anchors_of(contact, part, settings.anchors)
     search = _Search([])
@@ -297,6 +300,7 @@ def _target(
         gripper=gripper.name,
         label=contact.label,
         opening_m=best.opening_m,
+        wrist=gripper.wrist_pose(grasp),
     )
 
 
