@@ -186,10 +186,10 @@ def _read_point_tag(body: str, reading: _Reading) -> None:
     tags = list(_POINT_TAG.finditer(body))
     if any(not tag[2] for tag in tags):
         reading.note('point tag not closed')
-    if not tags and _GROUP.search(body):
-        reading.note('point tags missing')
     for inside in [tag[1] for tag in tags] or [body]:
         _read_groups(inside, reading)
+    if not tags and (reading.points or reading.boxes):
+        reading.note('point tags missing')
 
 
 def _read_groups(body: str, reading: _Reading) -> None:
