@@ -7,7 +7,6 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from affordance_ros.results import Boxes, Heatmap, Keypoints
 
@@ -34,24 +33,28 @@ def find_places(heatmap: Heatmap, ratio: float, limit: int, label: str = '') -> 
     if highest <= float(values.min()):
         return Keypoints(np.zeros((0, 2))), Boxes(np.zeros((0, 4)))
     inside = (values >= ratio * highest).astype(np.uint8)
-    count, regions, stats, _ = cv2.connectedComponentsWithStats(inside, connectivity=8)
-    peaks = _first_peaks(values, regions, count)
-    scores = values[peaks[:, 1], peaks[:, 0]]
-    area = stats[1:, cv2.CC_STAT_AREA]
+    count, regions = cv2.connectedComponents(inside, connectivity=8)
+    pixels = cv2.findNonZero(inside).reshape(-1, 2)  # u, v in row-major order
+    region = regions[pixels[:, 1], pixels[:, 0]].astype(np.intp) - 1  # of each pixel
+    peaks, scores = _peaks(pixels, values[pixels[:, 1], pixels[:, 0]], region, count - 1)
+    area = np.bincount(region)
     large = (area * SPECK >= area.max()) | (scores == highest)
     order = np.lexsort((peaks[:, 0], peaks[:, 1], -scores))
     order = order[large[order]][:limit]
-    left, top, width, height = (stats[1:][order, index] for index in range(4))
-    boxes = np.stack([left, top, left + width - 1, top + height - 1], axis=1)
+    boxes = np.array([_box(pixels[region == index]) for index in order])
     labels = (label,) * len(order)
     return Keypoints(peaks[order], scores[order], labels), Boxes(boxes, scores[order], labels)
 
 
-def _first_peaks(values: Array, regions: Array, count: int) -> Array:
-    """Return (count - 1, 2): u, v of the first highest pixel of every region but the background 0."""
+def _peaks(pixels: Array, heights: Array, region: Array, count: int) -> tuple[Array, Array]:
+    """Return (count, 2), the first highest pixel of every region, and its height (count,)."""
     highest = np.zeros(count)
-    highest[1:] = ndimage.maximum(values, regions, np.arange(1, count))
-    at_peak = np.flatnonzero((values == highest[regions]) & (regions > 0))
-    _, first = np.unique(regions.ravel()[at_peak], return_index=True)
-    v, u = np.unravel_index(at_peak[first], values.shape)
-    return np.stack([u, v], axis=1)
+    np.maximum.at(highest, region, heights)
+    at_peak = np.flatnonzero(heights == highest[region])
+    _, first = np.unique(region[at_peak], return_index=True)
+    return pixels[at_peak[first]], highest
+
+
+def _box(pixels: Array) -> Array:
+    """Return (4,): xyxy about pixels (n, 2)."""
+    return np.concatenate([pixels.min(axis=0), pixels.max(axis=0)])
