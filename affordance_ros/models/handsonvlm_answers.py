@@ -97,5 +97,5 @@ def _path(pixels: Positions, side: str, view: View, notes: tuple[str, ...]) -> H
     caveats = (NOT_JUDGED, IMAGE_ONLY, *notes)
     outside = [str(index + 1) for index in np.flatnonzero(~path.inside(view.width, view.height))]
     if outside:
-        caveats += (f'outside the image at step {", ".join(outside)} of {len(mean)}',)
+        caveats += (f'outside the image that was asked about at step {", ".join(outside)} of {len(mean)}',)
     return HandTrajectory(mean, times, side, spread, caveats=caveats)

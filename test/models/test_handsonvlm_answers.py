@@ -64,7 +64,7 @@ def test_what_the_model_cannot_know_is_said():
     assert 'not judged' in text
     assert 'depth' in text
     assert 'still image' in text
-    assert 'outside the image at step 2 of 2' in text
+    assert 'outside the image that was asked about at step 2 of 2' in text
 
 
 def test_no_hand_token_is_no_path_and_never_zeros():
