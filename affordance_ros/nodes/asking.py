@@ -23,6 +23,7 @@ from affordance_ros.nodes.requests import sentences_of
 POLL_S = 0.05
 LIFTING_S = 0.5  # what lifting and grasping may take of the time for a request; half of it when there is less than 1 s
 CANCEL_S = 2.0
+FIND_S = 3.0  # how long a node that has just started may take to find the other one
 Feedback = PlanGrasps.Feedback
 FEEDBACK_FIELDS = ('stage', 'fraction', 'text', 'query_index', 'partial')
 GOAL_FIELDS = ('query', 'queries', 'camera', 'roi', 'min_score', 'target_frame')
@@ -101,7 +102,7 @@ class Asker:
 
     def _send(self, name: str, entry: _Open) -> None:
         question = entry.question
-        if not self._client.wait_for_server(timeout_sec=min(1.0, question.timeout_s)):
+        if not self._client.wait_for_server(timeout_sec=min(FIND_S, question.timeout_s / 2)):
             text = f'no affordance node answers at {self._source!r}'
             raise AffordanceError(Code.NOT_ACTIVE, f'{text}; start it, or set the parameter source to its name')
         left = entry.deadline - time.monotonic()
@@ -182,7 +183,7 @@ class Snapshots:
 
     def get(self, camera: str, timeout_s: float) -> msg.Evidence:
         """Return depth, intrinsics and pose. Raises AffordanceError."""
-        if not self._client.wait_for_service(timeout_sec=min(1.0, timeout_s)):
+        if not self._client.wait_for_service(timeout_sec=min(FIND_S, timeout_s / 2)):
             text = f'no affordance node answers at {self._source!r}'
             raise AffordanceError(Code.NOT_ACTIVE, f'{text}; start it, or set the parameter source to its name')
         arrived = threading.Event()

@@ -191,13 +191,13 @@ class CameraReader:
 
 
 class SilenceWatch:
-    """Says which topics are silent and why: once when it begins, then every half minute."""
+    """Says which topics are silent and why: when it begins, when the reason changes, then every half minute."""
 
     AGAIN_S = 30.0
 
     def __init__(self, cameras: Sequence[Camera], warn: Any) -> None:
         self._cameras, self._warn = cameras, warn
-        self._said: dict[tuple[str, str], float] = {}
+        self._said: dict[tuple[str, str], tuple[float, str]] = {}
 
     def look(self, after_s: float) -> None:
         """Warn about every topic that has been silent for `after_s`."""
@@ -206,9 +206,11 @@ class SilenceWatch:
                 key, silent = (camera.name, stream), camera.silence(stream)
                 if silent < after_s:
                     self._said.pop(key, None)
-                elif time.monotonic() - self._said.get(key, -self.AGAIN_S) >= self.AGAIN_S:
-                    self._said[key] = time.monotonic()
-                    self._warn(f'nothing on {camera.topic(stream)} for {silent:.0f} s{camera.offered(stream)}')
+                    continue
+                offered, (when, before) = camera.offered(stream), self._said.get(key, (0.0, ''))
+                if offered != before or time.monotonic() - when >= self.AGAIN_S:
+                    self._said[key] = time.monotonic(), offered
+                    self._warn(f'nothing on {camera.topic(stream)} for {silent:.0f} s{offered}')
 
 
 def cameras_of(node: Any, settings: AffordanceParameters) -> dict[str, Camera]:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from affordance_ros.cli.domains import claim_domain
+from affordance_ros.errors import Code
 
 sys.path.insert(0, str(Path(__file__).parent))  # for node_processes, ros_client, synthetic_camera
 
@@ -73,6 +74,15 @@ class Suite:
         self.start('affordance_node', FAKE | (affordance or {}))
         self.start('target_node', target)
         self.client.wait_active('/affordance_node', '/target_node')
+        self.client.wait_for(self._joined, 60.0, 'the nodes finding each other')
+
+    def _joined(self) -> bool:
+        """Tell whether target_node reaches affordance_node."""
+        from affordance_ros import srv
+
+        name = '/target_node/get_grasp_targets'
+        targets = self.client.call(srv.GetGraspTargets, name, query='nothing', timeout_s=1.0).targets
+        return targets.outcome.code != Code.NOT_ACTIVE
 
 
 def _suite(folder: Path, domain: int) -> Iterator[Suite]:

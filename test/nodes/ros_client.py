@@ -14,7 +14,7 @@ from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 
 WAIT_S = 20.0
-DISCOVERY_S = 0.4
+DISCOVERY_S = 0.1
 
 
 class Goal:
@@ -73,12 +73,28 @@ class RosClient:
             time.sleep(0.02)
         return value
 
+    def _be_discovered(self, name: str) -> None:
+        """Wait until the node behind a service knows the client that was made just now: it would lose the response.
+
+        What a participant makes is announced in order. So once a client that was made later gets a response, the one
+        before will get its own. Asking for the state changes nothing and may be repeated.
+        """
+        time.sleep(DISCOVERY_S)
+        probe = self.node.create_client(GetState, f'{name.rsplit("/", 1)[0]}/get_state')
+        deadline, answered = time.monotonic() + WAIT_S, threading.Event()
+        while not answered.is_set():
+            assert time.monotonic() < deadline, f'the node of {name} does not answer'
+            if probe.service_is_ready():
+                probe.call_async(GetState.Request()).add_done_callback(lambda _: answered.set())
+            answered.wait(0.5)
+        self.node.destroy_client(probe)
+
     def call(self, kind: Any, name: str, /, wait_s: float = WAIT_S, **fields: Any) -> Any:
         """Call a service."""
         if name not in self._clients:
             self._clients[name] = self.node.create_client(kind, name)
             assert self._clients[name].wait_for_service(wait_s), f'{name} is not there'
-            time.sleep(DISCOVERY_S)  # the server has to discover us too, or its first response is lost
+            self._be_discovered(name)
         client = self._clients[name]
         assert client.wait_for_service(wait_s), f'{name} is not there'
         return self.wait_future(client.call_async(kind.Request(**fields)), wait_s)
@@ -88,7 +104,7 @@ class RosClient:
         if name not in self._clients:
             self._clients[name] = ActionClient(self.node, kind, name)
             assert self._clients[name].wait_for_server(WAIT_S), f'{name} is not there'
-            time.sleep(DISCOVERY_S)
+            self._be_discovered(name)
         client, feedback = self._clients[name], []
         sent = client.send_goal_async(kind.Goal(**fields), feedback_callback=lambda m: feedback.append(m.feedback))
         return Goal(self, sent, feedback)
