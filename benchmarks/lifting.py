@@ -14,7 +14,6 @@ feel the difference. Every method says what it says from the same depth image:
 
 import argparse
 import os
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -33,9 +32,7 @@ from affordance_ros.errors import Code
 from affordance_ros.geometry.camera import deproject
 from affordance_ros.geometry.depth import NOISE_PRESETS, NoiseModel
 from affordance_ros.geometry.lifting import LiftSettings, Spot, lift_spot
-from affordance_ros.grasping.gripper import GripperSettings
-from affordance_ros.pipeline import PipelineSettings, lift_and_grasp
-from affordance_ros.results import Contact, Frame, Intrinsics, Keypoints, Prediction, Query
+from affordance_ros.results import Contact, Frame, Intrinsics
 from affordance_ros.scenes import Scene, SensorModel, View, sample_scene
 
 HOLES = (0.0, 0.15, 0.3, 0.45, 0.6)

@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / 'docs' / 'ros_api.md'
 HEAD = ROOT / 'tools' / 'ros_api_head.md'
 LAUNCH = """`ros2 launch affordance_ros bringup.launch.py ARGUMENT:=VALUE ...`; without `ros2`:
-`affordance up --params FILE`. `demo.launch.py seed:=7` adds a simulated camera, `replay.launch.py bag:=DIR` plays a bag. `camera` takes topics and
-depth noise from `config/cameras.yaml`."""
+`affordance up --params FILE`. `demo.launch.py seed:=7` adds a simulated camera,
+`replay.launch.py bag:=DIR` plays a bag. `camera` takes topics and depth noise from `config/cameras.yaml`."""
 
 
 # What is only opened when it is needed.

@@ -257,7 +257,7 @@ def compare(
 
 @evaluation.command()
 def dataset(  # noqa: PLR0913 - the options of a command
-    name: Annotated[str, typer.Argument(help='robointer_vqa')],
+    name: Annotated[str, typer.Argument(help='robointer_vqa or where2place.')],
     root: Annotated[Path, typer.Option(help='Folder of the data set in the layout of its owners.')],
     out: Annotated[Path, typer.Option(help='Folder for answers.jsonl, metrics.json and the official answer files.')],
     model: Annotated[str, typer.Option(help='See: affordance models.')],

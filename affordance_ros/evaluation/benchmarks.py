@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from affordance_ros.datasets.robointer_vqa import TASKS, RoboInterVqa
+from affordance_ros.datasets.where2place import Where2Place
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.benchmark import Benchmark
-from affordance_ros.evaluation.published import ROBOINTER_VQA, PublishedTable
+from affordance_ros.evaluation.published import ROBOINTER_VQA, WHERE2PLACE, PublishedTable
 from affordance_ros.evaluation.records import Json
 from affordance_ros.evaluation.robointer_benchmark import (
     RoboInterBenchmark,
     score_robointer,
     write_official_files,
+)
+from affordance_ros.evaluation.where2place_benchmark import (
+    Where2PlaceBenchmark,
+    score_where2place,
+    write_where2place_file,
 )
 
 
@@ -128,6 +134,29 @@ def _times(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
+def _open_where2place(choice: Choice) -> Where2PlaceBenchmark:
+    if choice.tasks or choice.coordinates or choice.split != 'val':
+        raise AffordanceError(Code.BAD_INPUT, 'where2place has no tasks, splits or formats to choose from')
+    benchmark = Where2PlaceBenchmark(Where2Place(choice.root, choice.image_roots), choice.limit)
+    benchmark.data.questions()  # says what is missing
+    return benchmark
+
+
+def _where2place_rows(scores: Json) -> list[Row]:
+    return [
+        Row(
+            name,
+            score['questions'],
+            score['unreadable'],
+            'accuracy',
+            _times(score['mean_accuracy'], 100),
+            _times(score.get('official_accuracy'), 100),
+            {model: row[name] for model, row in WHERE2PLACE.rows.items() if name in row},
+        )
+        for name, score in scores.items()
+    ]
+
+
 BENCHMARKS = {
     'robointer_vqa': BenchmarkKind(
         'https://huggingface.co/datasets/InternRobotics/RoboInter-VQA',
@@ -137,7 +166,16 @@ BENCHMARKS = {
         write_official_files,
         ROBOINTER_VQA,
         {'robointer': {'profile': 'eval'}, 'robointer_qwen': {'profile': 'eval'}},
-    )
+    ),
+    'where2place': BenchmarkKind(
+        'https://huggingface.co/datasets/wentao-yuan/where2place',
+        _open_where2place,
+        score_where2place,
+        _where2place_rows,
+        write_where2place_file,
+        WHERE2PLACE,
+        {'robopoint': {'profile': 'eval'}},
+    ),
 }
 
 
