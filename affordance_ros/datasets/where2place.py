@@ -3,8 +3,8 @@
 """Where2Place in its owners' layout: 100 questions for free space, each with an image and a mask of the right area.
 
 Get it from https://huggingface.co/datasets/wentao-yuan/where2place (its page has the licence); nothing is downloaded.
-RoboRefIt-style sets in the same layout are read too. Layout as robopoint/eval/summarize_vqa.py of wentaoyuan/RoboPoint at adbee8d
-reads it: questions, answers and masks go together by the order of the lines.
+RoboRefIt-style sets in the same layout are read too. Layout as robopoint/eval/summarize_vqa.py of
+wentaoyuan/RoboPoint at adbee8d reads it: questions, answers and masks go together by the order of the lines.
 """
 
 import io
