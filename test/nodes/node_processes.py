@@ -61,13 +61,16 @@ class NodeProcesses:
         self._folder = folder
         self.running: list[NodeProcess] = []
 
-    def start(self, executable: str, parameters: dict | None = None, *, namespace: str = '', remap: tuple = ()):
-        """Start a node and return it."""
+    def start(
+        self, executable: str, parameters: dict | None = None, *, namespace: str = '', remap: tuple = (), file=None
+    ):
+        """Start a node, with a parameter file of the user's below its parameters, and return it."""
         number = len(self.running)
-        file = self._folder / f'{number}_{executable}.yaml'
-        file.write_text(yaml.safe_dump({'/**': {'ros__parameters': parameters or {}}}) if parameters else '')
+        own = self._folder / f'{number}_{executable}.yaml'
+        own.write_text(yaml.safe_dump({'/**': {'ros__parameters': parameters or {}}}) if parameters else '')
         command = [sys.executable, '-m', f'affordance_ros.nodes.{executable}', '--ros-args']
-        command += ['--params-file', str(file)] if parameters else []
+        command += ['--params-file', str(file)] if file else []
+        command += ['--params-file', str(own)] if parameters else []
         command += ['-r', f'__ns:={namespace}'] if namespace else []
         for rule in remap:
             command += ['-r', rule]
