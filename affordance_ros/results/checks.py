@@ -1,0 +1,55 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the dataclasses of results check themselves with: copies that nobody can write to, shapes, units."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating[Any]]
+NAN = float('nan')
+
+
+def check(*, ok: bool, rule: str, got: object) -> None:
+    """Raise ValueError that names the rule and what was given."""
+    if not ok:
+        raise ValueError(f'{rule}, got {got}')
+
+
+def array_of(value: npt.ArrayLike, shape: tuple[int | None, ...], name: str) -> npt.NDArray[np.float64]:
+    """Return a read-only float64 copy of `value`, whose shape must match `shape` (None: any length)."""
+    array = np.array(value, dtype=np.float64)
+    fits = array.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, array.shape, strict=True))
+    check(ok=fits, rule=f'{name} must have shape {shape}', got=array.shape)
+    array.flags.writeable = False
+    return array
+
+
+def unit_of(value: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+    """Return a read-only (3,) vector, which must have length 1."""
+    array = array_of(value, (3,), name)
+    check(ok=abs(float(np.linalg.norm(array)) - 1) < 1e-5, rule=f'{name} must have length 1', got=array.tolist())
+    return array
+
+
+def pose_of(value: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+    """Return a read-only (4, 4) matrix, which must be a rigid transform."""
+    array = array_of(value, (4, 4), name)
+    rotation = array[:3, :3]
+    rigid = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-5) and np.linalg.det(rotation) > 0
+    check(
+        ok=rigid and np.allclose(array[3], (0, 0, 0, 1)), rule=f'{name} must be a rigid transform', got=array.tolist()
+    )
+    return array
+
+
+def scores_of(value: npt.ArrayLike | None, count: int) -> npt.NDArray[np.float64]:
+    """Return `count` scores, NaN where none are given."""
+    return array_of(np.full(count, np.nan) if value is None else value, (count,), 'scores')
+
+
+def labels_of(labels: tuple[str, ...], count: int) -> tuple[str, ...]:
+    """Return `count` labels, empty ones where none are given."""
+    check(ok=len(labels) in (0, count), rule=f'labels must be empty or {count}', got=len(labels))
+    return labels or ('',) * count
