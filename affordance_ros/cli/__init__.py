@@ -271,6 +271,9 @@ def dataset(  # noqa: PLR0913 - the options of a command
         str, typer.Option(help='Format of the answers: origin, llava or smart_resize; empty: that of the model.')
     ] = '',
     image_root: Annotated[list[Path] | None, typer.Option(help='Further folder of images. Repeatable.')] = None,
+    data_option: Annotated[
+        list[str] | None, typer.Option(help='Further choice of the data set, as labels=sp. Repeatable.')
+    ] = None,
     shard: Annotated[str, typer.Option(help='INDEX/COUNT: this process asks its share only.')] = '0/1',
     resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in the folder.')] = False,  # noqa: FBT002
     option: Annotated[
@@ -281,10 +284,11 @@ def dataset(  # noqa: PLR0913 - the options of a command
     with explained():
         from affordance_ros.cli.benchmark import DatasetRequest, run_dataset
         from affordance_ros.evaluation.benchmark import Shard
-        from affordance_ros.evaluation.benchmarks import Choice
+        from affordance_ros.evaluation.benchmark_kind import Choice
 
         options = dict(_key_value(item) for item in option or ())
-        choice = Choice(root, model, tuple(task or ()), limit, split, coordinates, tuple(image_root or ()))
+        settings = dict(_key_value(item) for item in data_option or ())
+        choice = Choice(root, model, tuple(task or ()), limit, split, coordinates, tuple(image_root or ()), settings)
         run_dataset(DatasetRequest(name, choice, out, checkpoint, device, dtype, Shard.parse(shard), resume, options))
 
 

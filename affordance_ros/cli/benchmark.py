@@ -22,7 +22,8 @@ from affordance_ros.evaluation.benchmark import (
     throughput,
     write_metrics,
 )
-from affordance_ros.evaluation.benchmarks import BenchmarkKind, Choice, Row, benchmark_kind
+from affordance_ros.evaluation.benchmark_kind import BenchmarkKind, Choice, Row
+from affordance_ros.evaluation.benchmarks import benchmark_kind
 from affordance_ros.evaluation.records import Json
 from affordance_ros.models import load_model
 from affordance_ros.models.base import AffordanceModel

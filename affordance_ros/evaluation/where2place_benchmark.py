@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affordance_ros.datasets.where2place import QUESTIONS, PointQuestion, Where2Place, decoded
+from affordance_ros.datasets.where2place import QUESTIONS, WHERE, PointQuestion, Where2Place, decoded
+from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.benchmark import Item
+from affordance_ros.evaluation.benchmark_kind import BenchmarkKind, Choice, PublishedTable, Row, times
 from affordance_ros.evaluation.fingerprint import fingerprint
 from affordance_ros.evaluation.records import Json
 from affordance_ros.metrics.points import official_where2place_score, where2place_score
@@ -135,3 +137,51 @@ def write_where2place_file(lines: Sequence[Json], run: Json, out: Path) -> tuple
             }
             file.write(json.dumps(record) + '\n')
     return (path,)
+
+
+def _open_where2place(choice: Choice) -> Where2PlaceBenchmark:
+    if choice.tasks or choice.coordinates or choice.split != 'val':
+        raise AffordanceError(Code.BAD_INPUT, 'where2place has no tasks, splits or formats to choose from')
+    choice.check_settings()
+    benchmark = Where2PlaceBenchmark(Where2Place(choice.root, choice.image_roots), choice.limit)
+    benchmark.data.questions()  # says what is missing
+    return benchmark
+
+
+def _where2place_rows(scores: Json) -> list[Row]:
+    return [
+        Row(
+            name,
+            score['questions'],
+            score['unreadable'],
+            'accuracy',
+            times(score['mean_accuracy'], 100),
+            times(score.get('official_accuracy'), 100),
+            {model: row[name] for model, row in _PUBLISHED.rows.items() if name in row},
+        )
+        for name, score in scores.items()
+    ]
+
+
+_PUBLISHED = PublishedTable(
+    'RoboPoint paper, first version (arXiv 2406.10721), as transcribed by later work',
+    (
+        'per cent of the points in the mask, mean of three runs at temperature 0.2; RoboPoint 13B is 46.77 +- 0.45',
+        'official scoring: masks as grey values, and a question whose answer stops the parser is left out of the mean',
+    ),
+    {
+        'RoboPoint-13B': {'all': 46.77, 'unseen': 44.48},
+        'GPT-4o': {'all': 29.06, 'unseen': 27.14},
+        'LLaVA-NeXT-34B': {'all': 15.02, 'unseen': 14.76},
+    },
+)
+
+WHERE2PLACE = BenchmarkKind(
+    WHERE,
+    _open_where2place,
+    score_where2place,
+    _where2place_rows,
+    write_where2place_file,
+    _PUBLISHED,
+    {'robopoint': {'profile': 'eval'}},
+)

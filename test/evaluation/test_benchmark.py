@@ -23,8 +23,10 @@ from affordance_ros.evaluation.benchmark import (
     throughput,
     write_metrics,
 )
-from affordance_ros.evaluation.benchmarks import BENCHMARKS, Choice, benchmark_kind
-from affordance_ros.evaluation.robointer_benchmark import RoboInterBenchmark, score_robointer, write_official_files
+from affordance_ros.evaluation.benchmark_kind import Choice
+from affordance_ros.evaluation.benchmarks import BENCHMARKS, benchmark_kind
+from affordance_ros.evaluation.robointer_benchmark import RoboInterBenchmark
+from affordance_ros.evaluation.robointer_scores import score_robointer, write_official_files
 from affordance_ros.models.base import ModelInfo, Progress
 from affordance_ros.models.robointer_answers import BY_NAME, Coordinates
 from affordance_ros.models.robointer_predictions import to_prediction
