@@ -6,15 +6,12 @@ Reads the official releases as they are (7B and 13B). Nothing is sampled unless 
 most likely path is decoded.
 """
 
-import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import torch
 
 from affordance_ros.errors import AffordanceError, Code
@@ -39,6 +36,7 @@ from affordance_ros.models.parts.decoding import PromptCache, Watch, Written, wr
 from affordance_ros.models.parts.device import count_memory, torch_dtype, torch_errors
 from affordance_ros.models.parts.llava_loading import LlavaSource
 from affordance_ros.models.parts.placement import AUTO, main_device
+from affordance_ros.models.parts.remembered import Remembered
 from affordance_ros.models.parts.text_options import check_known
 from affordance_ros.models.parts.tokenizer import IMAGE_ID
 from affordance_ros.results import NAN, Frame, Prediction, Query
@@ -75,8 +73,7 @@ class HandsOnVLM:
         self._template = config.template or self._profile.template or official_template(str(source.checkpoint))
         self._framing = config.framing or self._profile.framing
         self._settings = config.decode_settings
-        self._remembered: OrderedDict[bytes, FrameTokens] = OrderedDict()
-        self.encoded_frames = 0
+        self._seen = Remembered[FrameTokens](_REMEMBERED_FRAMES)
         self._prompts = PromptCache() if config.share_prefix else None
 
     def predict(
@@ -121,21 +118,18 @@ class HandsOnVLM:
             seconds={'encode': encoded - start, 'generate': done - encoded, 'total': done - start},
         )  # fmt: skip
 
+    @property
+    def encoded_frames(self) -> int:
+        """How many frames went through the vision tower so far."""
+        return self._seen.computed
+
     def frame_tokens(self, rgbs: Sequence[RGB], stop: StopFlag | None = None) -> list[FrameTokens]:
         """Return the tokens of frames; a frame that was seen lately is not encoded again."""
-        keys = [_key(rgb) for rgb in rgbs]
-        new = {key: rgb for key, rgb in zip(keys, rgbs, strict=True) if key not in self._remembered}
-        step = len(new) if self.network.device.type == 'cuda' else 1  # a processor gains nothing from a batch
-        for begin in range(0, len(new), step or 1):
+        step = len(rgbs) if self.network.device.type == 'cuda' else 1  # a processor gains nothing from a batch
+        found: list[FrameTokens] = []
+        for begin in range(0, len(rgbs), step or 1):
             check_stop(stop)
-            part = list(new)[begin : begin + step]
-            self._remembered |= zip(part, self.network.encode([new[key] for key in part]), strict=True)
-            self.encoded_frames += len(part)
-        for key in keys:
-            self._remembered.move_to_end(key)
-        found = [self._remembered[key] for key in keys]
-        while len(self._remembered) > _REMEMBERED_FRAMES:
-            self._remembered.popitem(last=False)
+            found += self._seen.get_all(rgbs[begin : begin + step], self.network.encode)
         return found
 
     def _embed(self, query: Query, visual: torch.Tensor) -> torch.Tensor:
@@ -206,11 +200,6 @@ class HandsOnVLM:
                 'decode': self._config.decode, 'head': self.network.head_kind, 'clip': self.network.clip_source,
             },
         )  # fmt: skip
-
-
-def _key(rgb: RGB) -> bytes:
-    """Return what tells an image from all others; made without a copy, as it is done for ten images per question."""
-    return hashlib.sha256(np.ascontiguousarray(rgb).data).digest() + repr(rgb.shape).encode()
 
 
 def _confidence(written: Written, session: HandSession) -> float:

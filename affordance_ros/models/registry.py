@@ -97,6 +97,7 @@ _ENTRIES = (
         outputs=frozenset({'boxes', 'keypoints', 'traces', 'text'}),
         get_checkpoint='Hugging Face: InternRobotics/RoboInter-VLM or RoboInter-VLM_qwenvl25_3b '
         '(docs/models/robointer_qwen.md)',
+        many=True,
     ),
     ModelEntry(
         name='qwen_vl',

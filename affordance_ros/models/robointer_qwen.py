@@ -139,11 +139,12 @@ class RoboInterQwen:
                 Code.BAD_INPUT, f'the question names {message.count(IMAGE_TOKEN)} image(s), {len(frames)} are given'
             )
         prompt = chatml(place_images(message, len(frames), self._form))
-        asking = Asking(prompt, [each.rgb for each in frames], self._settings, guide=self._guide(task))
+        asking = Asking(prompt, [each.rgb for each in frames], self._settings, guide=self._guide(task, query))
         return self.asker.ask(asking, listener)
 
-    def _guide(self, task: Task) -> Guide | None:
-        grammar = None if self._guides is None else answer_grammar(task, shares=False)
+    def _guide(self, task: Task, query: Query) -> Guide | None:
+        """Return what keeps the answer in the format of its task; a plan has none."""
+        grammar = answer_grammar(task, shares=False, options=len(query.options[:4]) or 4)
         if self._guides is None or grammar is None:
             return None
         check_fits(grammar, self._settings.max_new_tokens, 'robointer_qwen')

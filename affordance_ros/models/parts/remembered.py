@@ -4,18 +4,19 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 T = TypeVar('T')
+Rgb = npt.NDArray[np.uint8]
 
 
-def image_key(rgb: npt.NDArray[np.uint8]) -> bytes:
-    """Return a name for the pixels of an image: the same pixels give the same name."""
-    return hashlib.blake2b(np.ascontiguousarray(rgb).tobytes() + str(rgb.shape).encode(), digest_size=16).digest()
+def image_key(rgb: Rgb) -> bytes:
+    """Return a name for the pixels of an image: the same pixels give the same name. Nothing is copied."""
+    return hashlib.sha256(np.ascontiguousarray(rgb).data).digest() + str(rgb.shape).encode()
 
 
 class Remembered(Generic[T]):
@@ -26,18 +27,23 @@ class Remembered(Generic[T]):
         self._kept: OrderedDict[bytes, T] = OrderedDict()
         self.computed = 0
 
-    def get(self, rgb: npt.NDArray[np.uint8], compute: Callable[[], T], kind: str = '') -> T:
+    def get(self, rgb: Rgb, compute: Callable[[], T], kind: str = '') -> T:
         """Return what is remembered for `rgb`, or compute and keep it, dropping what was asked for longest ago.
 
         kind: tells apart several things that are computed from the same pixels.
         """
-        key = image_key(rgb) + kind.encode()
-        if key in self._kept:
+        return self.get_all([rgb], lambda _: [compute()], kind)[0]
+
+    def get_all(self, rgbs: Sequence[Rgb], compute: Callable[[list[Rgb]], Sequence[T]], kind: str = '') -> list[T]:
+        """Return the result of every image; `compute` gets those that are not remembered, each of them once."""
+        keys = [image_key(rgb) + kind.encode() for rgb in rgbs]
+        new = {key: rgb for key, rgb in zip(keys, rgbs, strict=True) if key not in self._kept}
+        if new:
+            self._kept |= zip(new, compute(list(new.values())), strict=True)
+            self.computed += len(new)
+        for key in keys:
             self._kept.move_to_end(key)
-            return self._kept[key]
-        result = compute()
-        self.computed += 1
-        self._kept[key] = result
+        found = [self._kept[key] for key in keys]
         while len(self._kept) > self._size:
             self._kept.popitem(last=False)
-        return result
+        return found

@@ -12,8 +12,9 @@ import torch
 
 from affordance_ros.models.base import StopFlag
 from affordance_ros.models.parts.device import torch_device, torch_errors
+from affordance_ros.models.parts.remembered import Remembered
 from affordance_ros.models.parts.sam import ScaledImage, load_sam, prepare, upscale
-from affordance_ros.models.parts.segmenting import EmbeddingCache, MaskLogits, MaskPrompts, Rgb, segment_all
+from affordance_ros.models.parts.segmenting import MaskLogits, MaskPrompts, Rgb, segment_all
 from affordance_ros.results import Masks
 
 
@@ -25,7 +26,7 @@ class Sam1:
     def __init__(self, path: str | Path, device: str = 'cpu') -> None:
         self.source = str(path)
         self._device = torch_device(device)
-        self._cache = EmbeddingCache()
+        self._seen = Remembered[tuple[ScaledImage, torch.Tensor]]()
         with torch_errors('loading sam', device=device):
             self.network = load_sam(Path(path), self._device, torch.float32)
         self.parts: tuple[torch.nn.Module, ...] = (self.network,)
@@ -33,7 +34,7 @@ class Sam1:
     @property
     def images_encoded(self) -> int:
         """How many images went through the encoder so far."""
-        return self._cache.encoded
+        return self._seen.computed
 
     @torch.inference_mode()
     def logits(self, rgb: Rgb, prompts: MaskPrompts) -> MaskLogits:
@@ -56,9 +57,8 @@ class Sam1:
             return segment_all(rgb, prompts, self.logits, lambda low: upscale(low, self._embed(rgb)[0]), stop)
 
     def _embed(self, rgb: Rgb) -> tuple[ScaledImage, torch.Tensor]:
-        def encode(image: Rgb) -> tuple[ScaledImage, torch.Tensor]:
-            scaled = prepare(image, self.network.geometry.image_size)
+        def encode() -> tuple[ScaledImage, torch.Tensor]:
+            scaled = prepare(rgb, self.network.geometry.image_size)
             return scaled, self.network.encode(scaled.pixels)
 
-        found: tuple[ScaledImage, torch.Tensor] = self._cache.get(rgb, encode)
-        return found
+        return self._seen.get(rgb, encode)

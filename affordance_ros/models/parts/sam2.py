@@ -20,8 +20,9 @@ from torch.nn.functional import interpolate
 
 from affordance_ros.models.base import StopFlag
 from affordance_ros.models.parts.device import torch_device, torch_errors
+from affordance_ros.models.parts.remembered import Remembered
 from affordance_ros.models.parts.sam2_loading import load_sam2_network
-from affordance_ros.models.parts.segmenting import EmbeddingCache, MaskLogits, MaskPrompts, Rgb, segment_all
+from affordance_ros.models.parts.segmenting import MaskLogits, MaskPrompts, Rgb, segment_all
 from affordance_ros.models.parts.text_options import check_known
 from affordance_ros.results import Masks
 
@@ -40,7 +41,7 @@ class Sam2:
         self.source = str(path)
         self._device = torch_device(device)
         self._official = precision == 'official'
-        self._cache = EmbeddingCache()
+        self._seen = Remembered[list[torch.Tensor]]()
         with torch_errors('loading sam2', device=device):
             self.network: Any = load_sam2_network(Path(path), self._device)
         self.parts: tuple[torch.nn.Module, ...] = (self.network,)
@@ -49,7 +50,7 @@ class Sam2:
     @property
     def images_encoded(self) -> int:
         """How many images went through the encoder so far."""
-        return self._cache.encoded
+        return self._seen.computed
 
     def pixels(self, rgb: Rgb) -> torch.Tensor:
         """Return float32 (1, 3, side, side): stretched with antialias as floats, then normalised, as the predictor."""
@@ -62,13 +63,12 @@ class Sam2:
     def embed(self, rgb: Rgb) -> list[torch.Tensor]:
         """Return the feature maps of an image: stride 4, stride 8, and the embedding (stride 16)."""
 
-        def encode(image: Rgb) -> list[torch.Tensor]:
+        def encode() -> list[torch.Tensor]:
             with self._autocast():
-                maps: list[torch.Tensor] = self.network.get_image_embeddings(self.pixels(image))
+                maps: list[torch.Tensor] = self.network.get_image_embeddings(self.pixels(rgb))
             return maps
 
-        found: list[torch.Tensor] = self._cache.get(rgb, encode)
-        return found
+        return self._seen.get(rgb, encode)
 
     @torch.inference_mode()
     def logits(self, rgb: Rgb, prompts: MaskPrompts) -> MaskLogits:

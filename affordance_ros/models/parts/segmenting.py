@@ -6,7 +6,6 @@ A prompt is a box, a point, or a box with a point in it, in pixels of the origin
 its embedding kept for the next prompts on the same image.
 """
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -107,19 +106,3 @@ def segment_all(
         masks[some] = (upscale(chosen)[:, 0] > 0).cpu().numpy()
         scores[some] = found.scores.cpu().numpy()[np.arange(len(best)), best]
     return Masks(masks, scores)
-
-
-class EmbeddingCache:
-    """Keeps what the encoder made of the last image, known by its bytes."""
-
-    def __init__(self) -> None:
-        self._kept: tuple[bytes, Any] | None = None
-        self.encoded = 0
-
-    def get(self, rgb: Rgb, encode: Callable[[Rgb], Any]) -> Any:
-        """Return `encode(rgb)`, from memory when it is the same image as last time."""
-        key = hashlib.blake2b(np.ascontiguousarray(rgb).tobytes() + str(rgb.shape).encode(), digest_size=16).digest()
-        if self._kept is None or self._kept[0] != key:
-            self._kept = key, encode(rgb)
-            self.encoded += 1
-        return self._kept[1]
