@@ -41,10 +41,11 @@ def answer_to_json(answer: Answer) -> Json:
 
 
 def outcome(answer: Answer) -> str:
-    """Return 'OK' for a target or for words, else the code of the first abstention, or why the model found nothing."""
-    if answer.targets or answer.prediction.in_words:
+    """Return 'OK' for a target, words, or a place in an image without depth; else the code of the first refusal."""
+    prediction = answer.prediction
+    if answer.targets or prediction.in_words or (answer.frame.depth is None and prediction.names_a_place):
         return 'OK'
-    return (answer.abstentions[0].code if answer.abstentions else answer.prediction.why_empty[0]).name
+    return (answer.abstentions[0].code if answer.abstentions else prediction.why_empty[0]).name
 
 
 def _clean(value: Any) -> Any:

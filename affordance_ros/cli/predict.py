@@ -100,15 +100,9 @@ def _writable(folder: Path) -> None:
 
 
 def _finish(answer: Answer) -> None:
-    prediction = answer.prediction
-    named = [
-        item
-        for item in (prediction.keypoints, prediction.boxes, prediction.masks, prediction.traces, prediction.hands)
-        if item
-    ]
-    found = bool(named) or (prediction.heatmap is not None and bool(prediction.heatmap.values.any()))
-    if answer.targets or prediction.in_words or (answer.frame.depth is None and found):
+    code = outcome(answer)
+    if code == 'OK':
         return
-    why = answer.abstentions[0].message if answer.abstentions else prediction.why_empty[1]
-    complain(outcome(answer), why)
+    why = answer.abstentions[0].message if answer.abstentions else answer.prediction.why_empty[1]
+    complain(code, why)
     raise typer.Exit(NO_ANSWER)

@@ -157,6 +157,12 @@ class Prediction:
         return bool(self.text) and all(field is None for field in places)
 
     @property
+    def names_a_place(self) -> bool:
+        """Whether there is a point, box, mask, path or a map that is not zero everywhere."""
+        listed = (self.keypoints, self.boxes, self.masks, self.traces, self.hands)
+        return any(listed) or (self.heatmap is not None and bool(np.any(self.heatmap.values)))
+
+    @property
     def why_empty(self) -> tuple[Code, str]:
         """Code and sentence for an answer without any place: of a repair that begins with a code, or a general one."""
         for repair in self.repairs:
