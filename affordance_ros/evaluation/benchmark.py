@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from affordance_ros.errors import AffordanceError, Code, UnparsableAnswer
+from affordance_ros.evaluation.attachments import located, stored
 from affordance_ros.evaluation.fingerprint import fingerprint
 from affordance_ros.evaluation.records import RUN, Json, RunFolder
 from affordance_ros.models.base import AffordanceModel, ModelInfo, Progress
@@ -26,7 +27,7 @@ METRICS, FINISHED = 'metrics.json', 'finished.json'
 
 @dataclass(frozen=True)
 class Item:
-    """One question. frames: reads its images when it is asked. truth: what scoring needs, as JSON."""
+    """One question. frames: reads its images when it is asked. truth: what scoring needs, as JSON with attachments."""
 
     key: str
     frames: Callable[[], Sequence[Frame]]
@@ -46,7 +47,7 @@ class Benchmark(Protocol):
         ...
 
     def record(self, prediction: Prediction) -> Json:
-        """Return what scoring needs of an answer."""
+        """Return what scoring needs of an answer, as JSON with attachments."""
         ...
 
 
@@ -117,7 +118,7 @@ def ask(
             on_line(line)
     for item in islice(benchmark.items(), shard.index + done * shard.count, None, shard.count):
         started = time.perf_counter()
-        line = _answer(benchmark, model, item)
+        line = stored(_answer(benchmark, model, item), folder.path)
         folder.append(line, {'key': item.key, 'seconds': round(time.perf_counter() - started, 6)})
         count += 1
         if on_line is not None:
@@ -168,7 +169,7 @@ def finished_lines(out: Path) -> tuple[Json, list[Json], list[Json]]:
         raise AffordanceError(Code.BAD_INPUT, f'{out}: not finished: shard {names}; go on with --resume')
     if any({**run, 'shard': ''} != {**runs[0], 'shard': ''} for run in runs):
         raise AffordanceError(Code.BAD_INPUT, f'{out}: its shards are of different runs')
-    lines = [line for folder in folders for line in RunFolder(folder).answers()]
+    lines = [located(line, folder) for folder in folders for line in RunFolder(folder).answers()]
     times = [line for folder in folders for line in RunFolder(folder).times()]
     return {**runs[0], 'shard': f'all {len(wanted)}'}, lines, times
 
