@@ -232,7 +232,7 @@ def bag(  # noqa: PLR0913 - the options of a command
     from affordance_ros.cli.evaluate import BagRequest, run_bag
 
     with explained():
-        topics = BagTopics(image, depth, camera_info, target_frame, depth_scale=depth_scale)
+        topics = BagTopics(image, depth, camera_info, target_frame=target_frame, depth_scale=depth_scale)
         options = dict(_key_value(item) for item in option or ())
         run_bag(
             BagRequest(
