@@ -135,13 +135,14 @@ def page() -> str:
     lines += [
         '## Parameters',
         '',
-        '*live*: may change while the node runs; any other change is refused with a sentence.',
+        '*live*: may change at any time. *unconfigured*: may change while the node is unconfigured, and configuring '
+        'reads it. Everything else is read only; a change that is not possible is refused with a sentence.',
         '',
     ]
-    lines += ['| node | parameter | default | allowed | live | meaning |', '| --- | --- | --- | --- | --- | --- |']
+    lines += ['| node | parameter | default | allowed | change | meaning |', '| --- | --- | --- | --- | --- | --- |']
     for node in nodes:
         for entry in fields(node.settings):
-            live = 'live' if entry.metadata['live'] else ''
+            live = 'live' if entry.metadata['live'] else 'unconfigured' if entry.metadata['configure'] else ''
             name = parameters.ros_name(entry.name)
             start = f'| `{node.get_name()}` | `{name}` | {cell(entry.default)} | {allowed(entry)}'
             lines.append(f'{start} | {live} | {entry.metadata["doc"]} |')

@@ -61,7 +61,7 @@ class AffordanceNode(SuiteNode):
             cancel_callback=lambda _: CancelResponse.ACCEPT,
             result_timeout=60,
         )
-        self.create_timer(1 / self.settings.run_max_rate, self._continue, callback_group=own())
+        self._pace = self.create_timer(1 / self.settings.run_max_rate, self._continue, callback_group=own())
         self.create_timer(1.0, self._watch_input, callback_group=own())
 
     def start(self) -> None:
@@ -77,6 +77,12 @@ class AffordanceNode(SuiteNode):
     def deactivate(self) -> None:
         """Take no more images; the weights stay."""
         self.source.reader.close()
+
+    def apply(self) -> None:
+        """Follow changed parameters that are not read anew for every request."""
+        self._pace.timer_period_ns = int(1e9 / self.settings.run_max_rate)
+        for camera in self.source.cameras.values():
+            camera.store.slop_ns = int(self.settings.input_slop_s * 1e9)
 
     def stop(self) -> None:
         """End the worker process: this gives the GPU back."""

@@ -14,7 +14,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.nodes.parameters import changed, declare
+from affordance_ros.nodes.parameters import changed, declare, refuse_unless_live
 
 SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 DIAGNOSTICS_S = 1.0
@@ -33,6 +33,8 @@ class SuiteNode(LifecycleNode):
         self.settings = declare(self, parameters)
         self.active = self.configured = self.ending = False
         self.last_refusal: AffordanceError | None = None
+        self._failure = ''  # why the last transition failed
+        self._answer_transitions_always()
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self.create_timer(DIAGNOSTICS_S, self._publish_diagnostics, callback_group=MutuallyExclusiveCallbackGroup())
@@ -51,6 +53,9 @@ class SuiteNode(LifecycleNode):
 
     def check(self, settings: Any) -> None:
         """Raise AffordanceError when settings do not fit together."""
+
+    def apply(self) -> None:
+        """Act on `settings` that have changed, where it is not enough to read them anew."""
 
     def busy(self) -> bool:
         """Whether a request runs."""
@@ -72,9 +77,36 @@ class SuiteNode(LifecycleNode):
     def require_active(self) -> None:
         """Raise NOT_ACTIVE with the reason when the node does not answer."""
         if not self.active:
-            reason = f' ({self.last_refusal.message})' if self.last_refusal else ''
-            text = f'{self.get_fully_qualified_name()} is not active; configure and activate it{reason}'
+            reason = f' ({self._failure})' if self._failure else ''
+            name, state = self.get_fully_qualified_name(), self.state_label
+            text = f'{name} is not active but {state}; configure and activate it{reason}'
             raise AffordanceError(Code.NOT_ACTIVE, text)
+
+    @property
+    def state_label(self) -> str:
+        """'unconfigured', 'configuring', 'inactive', 'active', ..."""
+        return str(self._state_machine.current_state[1])
+
+    def _answer_transitions_always(self) -> None:
+        """Answer a request for a transition in any case, and others while one is under way.
+
+        rclpy raises for a transition that the state does not allow, so that whoever asked would wait for ever; and it
+        would serve neither states nor parameters while a transition, such as loading a model, takes its time.
+        """
+        service = self._service_change_state
+        change = service.callback
+
+        def answer(request: Any, response: Any) -> Any:
+            try:
+                return change(request, response)
+            except RuntimeError as error:
+                asked = request.transition.label or request.transition.id
+                self.get_logger().warning(f'no transition {asked!r} from the state {self.state_label!r}: {error}')
+                response.success = False
+                return response
+
+        service.callback, service.callback_group = answer, MutuallyExclusiveCallbackGroup()
+        service.callback_group.add_entity(service)
 
     def autostart(self) -> None:
         """Configure and activate, as a lifecycle manager would."""
@@ -89,7 +121,7 @@ class SuiteNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Activate."""
-        result = self._transition('activate', self.activate)
+        result = self._transition('activate', self.activate, undo=self.deactivate)
         self.active = result == TransitionCallbackReturn.SUCCESS
         super().on_activate(state)
         return result
@@ -98,22 +130,22 @@ class SuiteNode(LifecycleNode):
         """Deactivate."""
         self.active = False
         super().on_deactivate(state)
-        return self._transition('deactivate', self.deactivate)
+        return self._release('deactivate', self.deactivate)
 
     def on_cleanup(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back."""
         self.configured = False
-        return self._transition('clean up', self.stop)
+        return self._release('clean up', self.stop)
 
     def on_shutdown(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back for good."""
         self.active = self.configured = False
-        return self._transition('shut down', self._end)
+        return self._release('shut down', self._end)
 
     def on_error(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Go back to unconfigured after a failed transition."""
         self.active = self.configured = False
-        return self._transition('recover', self._end)
+        return self._release('recover', self._end)
 
     def end(self, timeout_s: float) -> None:
         """Stop serving, let running requests tell so, and give everything back: the process is about to end."""
@@ -127,30 +159,49 @@ class SuiteNode(LifecycleNode):
         self.deactivate()
         self.stop()
 
-    def _transition(self, verb: str, step: Callable[[], None]) -> TransitionCallbackReturn:
+    def _transition(self, verb: str, step: Callable[[], None], undo: Callable[[], None] | None = None) -> Any:
+        """Run a step; when it fails, undo what it has done, and the node stays in the state it was in."""
         if self.ending:  # a signal came while a transition was under way
             return TransitionCallbackReturn.FAILURE
         try:
             step()
-        except AffordanceError as error:
-            self.last_refusal = error
-            if self.ending:
-                return TransitionCallbackReturn.FAILURE
-            self.get_logger().error(f'could not {verb}: {error.code.name}: {error.message}')
-            return TransitionCallbackReturn.FAILURE
         except Exception as error:  # rclpy would turn this into a state without a word
-            self.last_refusal = AffordanceError(Code.INTERNAL, f'{type(error).__name__}: {error}')
-            self.get_logger().error(f'could not {verb}:\n{traceback.format_exc()}')
+            if not self.ending:
+                self._say(verb, error)
+            if undo is not None:
+                self._release('undo', undo)
             return TransitionCallbackReturn.FAILURE
+        self._failure = ''
         return TransitionCallbackReturn.SUCCESS
 
-    def _on_set_parameters(self, parameters: list[Any]) -> SetParametersResult:
+    def _release(self, verb: str, step: Callable[[], None]) -> TransitionCallbackReturn:
+        """Run a step that gives something back; a failure takes the node to its error state, and from there back."""
         try:
-            settings = changed(self.settings, {entry.name: entry.value for entry in parameters})
+            step()
+        except Exception as error:
+            self._say(verb, error)
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
+
+    def _say(self, verb: str, error: Exception) -> None:
+        """Log why a transition failed: a refusal with its sentence, a defect with its traceback."""
+        known = isinstance(error, AffordanceError)
+        why = error if known else AffordanceError(Code.INTERNAL, f'{type(error).__name__}: {error}')
+        assert isinstance(why, AffordanceError)
+        self.last_refusal, self._failure = why, why.message
+        told = f': {why.code.name}: {why.message}' if known else f':\n{traceback.format_exc()}'
+        self.get_logger().error(f'could not {verb}{told}')
+
+    def _on_set_parameters(self, parameters: list[Any]) -> SetParametersResult:
+        before = self.settings
+        try:
+            settings = changed(before, {entry.name: entry.value for entry in parameters})
+            refuse_unless_live(before, settings, unconfigured=self.state_label == 'unconfigured')
             self.check(settings)
         except AffordanceError as error:
             return SetParametersResult(successful=False, reason=error.message)
         self.settings = settings
+        self.apply()
         return SetParametersResult(successful=True)
 
     def _publish_diagnostics(self) -> None:

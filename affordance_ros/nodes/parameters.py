@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parameters of every node: a frozen dataclass whose fields say what they mean, declared in one loop.
 
-A field's metadata: `doc` (with the unit), `low` and `high` (range) or `choices`, `live` (may change at run time).
+A field's metadata: `doc` (with the unit), `low` and `high` (range) or `choices`, `live` (may change at run time),
+`configure` (may change while the node is unconfigured). Everything else is read only, above all what names a path or a
+program: whoever may set parameters must not be able to have files opened or programs run.
 A field `model_name` is the ROS parameter `model.name`.
 """
 
@@ -17,6 +19,7 @@ from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.nodes.request_line import POLICIES
 
 Parameters = TypeVar('Parameters')
+LONGEST_TEXT = 4000
 AUTOSTART = 'configure and activate without a lifecycle manager'
 
 
@@ -28,10 +31,11 @@ def setting(  # noqa: PLR0913 - what a parameter can be told to be
     high: float | None = None,
     choices: Sequence[str] = (),
     live: bool = False,
+    configure: bool = False,
 ) -> Any:
     """Return a dataclass field that is a ROS parameter."""
-    metadata = {'doc': doc, 'low': low, 'high': high, 'choices': tuple(choices), 'live': live}
-    return field(default=default, metadata=metadata)
+    when = {'live': live, 'configure': configure}
+    return field(default=default, metadata={'doc': doc, 'low': low, 'high': high, 'choices': tuple(choices), **when})
 
 
 def ros_name(name: str) -> str:
@@ -44,7 +48,8 @@ def declare(node: Node, kind: type[Parameters]) -> Parameters:
     """Declare every field of a dataclass as a parameter and return the values that the user gave."""
     values = {}
     for entry in fields(kind):  # type: ignore[arg-type]
-        descriptor = ParameterDescriptor(description=entry.metadata['doc'], read_only=not entry.metadata['live'])
+        fixed = not entry.metadata['live'] and not entry.metadata['configure']
+        descriptor = ParameterDescriptor(description=entry.metadata['doc'], read_only=fixed)
         low, high = entry.metadata['low'], entry.metadata['high']
         if low is not None and isinstance(entry.default, float):
             descriptor.floating_point_range = [
@@ -59,11 +64,14 @@ def declare(node: Node, kind: type[Parameters]) -> Parameters:
 
 
 def checked(settings: Parameters) -> Parameters:
-    """Return the settings. Raises BAD_INPUT when one is none of its choices."""
+    """Return the settings. Raises BAD_INPUT when one is none of its choices or endless."""
     for entry in fields(settings):  # type: ignore[arg-type]
         value, choices = getattr(settings, entry.name), entry.metadata['choices']
         if choices and value not in choices:
             text = f'{ros_name(entry.name)} is {value!r}; it must be one of {", ".join(choices)}'
+            raise AffordanceError(Code.BAD_INPUT, text)
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            text = f'{ros_name(entry.name)} is {len(value)} characters long; at most {LONGEST_TEXT} are taken'
             raise AffordanceError(Code.BAD_INPUT, text)
     return settings
 
@@ -75,25 +83,39 @@ def changed(settings: Parameters, values: Mapping[str, Any]) -> Parameters:
     return checked(replace(settings, **known))  # type: ignore[type-var]
 
 
+def refuse_unless_live(before: Parameters, after: Parameters, *, unconfigured: bool) -> None:
+    """Raise BAD_INPUT when a parameter that configuring the node reads was changed in another state."""
+    for entry in fields(before):  # type: ignore[arg-type]
+        same = getattr(before, entry.name) == getattr(after, entry.name)
+        if not (same or entry.metadata['live'] or unconfigured):
+            text = f'{ros_name(entry.name)} is read when the node is configured; deactivate and clean up the node first'
+            way = ', or call ~/load_model' if entry.name.startswith('model_') else ''
+            raise AffordanceError(Code.BAD_INPUT, text + way)
+
+
 @dataclass(frozen=True)
 class AffordanceParameters:
     """Parameters of affordance_node."""
 
     autostart: bool = setting(default=True, doc=AUTOSTART)
-    model_name: str = setting('robopoint', 'model to load; see ~/list_models')
+    model_name: str = setting('robopoint', 'model to load; see ~/list_models', configure=True)
     model_checkpoint: str = setting('pocket', "folder of the checkpoint, or 'pocket' for the small one in this package")
-    model_device: str = setting('cpu', "'cpu', 'cuda', 'cuda:1', ...")
-    model_dtype: str = setting('float32', "'float32', 'float16' or 'bfloat16'")
+    model_device: str = setting('cpu', "'cpu', 'cuda', 'cuda:1', ...", configure=True)
+    model_dtype: str = setting('float32', "'float32', 'float16' or 'bfloat16'", configure=True)
     model_options: str = setting('{}', 'further options of the model as JSON, for example {"clip": "/data/clip"}')
     model_refine: str = setting('', "'sam2' or 'sam': masks for the points and boxes of every answer; empty: none")
     model_sam2: str = setting('', 'checkpoint of SAM 2 for model.refine: a .pt file or a folder')
     model_sam: str = setting('', 'checkpoint of SAM for model.refine: a sam_vit_*.pth file')
     model_folders: str = setting('', "folders, joined by ':', in which ~/load_model may open checkpoints")
-    model_threads: int = setting(2, 'CPU threads of the model', low=1, high=256)
+    model_threads: int = setting(2, 'CPU threads of the model', low=1, high=256, configure=True)
     model_python: str = setting('', 'Python of the model process, empty: the one of this node')
-    model_warmup: bool = setting(default=True, doc='answer once before serving: the first answer on a GPU is slow')
-    model_check_memory: bool = setting(default=True, doc='refuse a model that needs more memory than is free')
-    model_load_timeout_s: float = setting(600.0, 'seconds that loading may take', low=1.0, high=7200.0)
+    model_warmup: bool = setting(
+        default=True, doc='answer once before serving: the first answer on a GPU is slow', live=True
+    )
+    model_check_memory: bool = setting(
+        default=True, doc='refuse a model that needs more memory than is free', live=True
+    )
+    model_load_timeout_s: float = setting(600.0, 'seconds that loading may take', low=1.0, high=7200.0, live=True)
     input_cameras: str = setting(
         '', "names of the cameras, joined by ',': NAME/image, ...; empty: one without a name on image, depth/image, ..."
     )
@@ -115,7 +137,7 @@ class AffordanceParameters:
         live=True,
     )
     input_slop_s: float = setting(
-        0.02, 'largest difference between the stamps of colour and depth, seconds', low=0.0, high=1.0
+        0.02, 'largest difference between the stamps of colour and depth, seconds', low=0.0, high=1.0, live=True
     )
     input_max_age_s: float = setting(2.0, 'an older image is refused, seconds', low=0.05, high=600.0, live=True)
     input_clip_frames: int = setting(10, 'images in a clip, for models that look at one', low=2, high=64)
@@ -136,8 +158,8 @@ class AffordanceParameters:
     run_max_pending: int = setting(
         1, 'requests that may wait (run.policy queue); more are refused as BUSY', low=0, high=8, live=True
     )
-    run_max_rate: float = setting(1.0, 'answers per second in continuous mode', low=0.01, high=60.0)
-    tf_target_frame: str = setting('', 'frame in which the camera pose is frozen, empty: none')
+    run_max_rate: float = setting(1.0, 'answers per second in continuous mode', low=0.01, high=60.0, live=True)
+    tf_target_frame: str = setting('', 'frame in which the camera pose is frozen, empty: none', configure=True)
     tf_timeout_s: float = setting(
         0.2, 'how long to wait for the pose of the image, seconds', low=0.0, high=5.0, live=True
     )
@@ -149,7 +171,9 @@ class TargetParameters:
 
     autostart: bool = setting(default=True, doc=AUTOSTART)
     source: str = setting('affordance_node', 'name of the affordance_node whose answers are lifted, relative')
-    gripper: str = setting('generic', 'gripper preset: generic, panda, robotiq_2f_85, robotiq_2f_140', live=True)
+    gripper: str = setting(
+        'generic', 'generic, panda, robotiq_2f_85, robotiq_2f_140, suction, or a YAML file', live=True
+    )
     depth_noise: str = setting(
         'generic', 'noise preset of the depth camera: generic, realsense_d415, realsense_d435, zed, ...', live=True
     )
