@@ -49,6 +49,7 @@ class Shot:
     depth_delay_ns: int = 0
     age_s: float = 0.0
     scale: float = 1.0
+    intrinsics: Intrinsics = K
     clock: Any = None  # returns the stamp in nanoseconds; None: the clock of the node
     hook: Any = None  # called with the stamp before each shot
     sent: int = 0
@@ -91,7 +92,7 @@ class SyntheticCamera:
             shot.hook(stamp_ns)
         header = Header(stamp=convert.time_message(stamp_ns), frame_id='camera_optical_frame')
         if shot.info:
-            self._info.publish(camera_info_message(K, header))
+            self._info.publish(camera_info_message(shot.intrinsics, header))
         if shot.color:
             message = image_message(self._pixels, 'rgb8', header)
             message.encoding = shot.color_encoding
