@@ -18,6 +18,8 @@ from affordance_ros.results import (
     Frame,
     GraspTarget,
     HandTrajectory,
+    LiftedPath,
+    PlaceTarget,
     Prediction,
 )
 
@@ -33,6 +35,8 @@ def answer_to_json(answer: Answer) -> Json:
         'frame': _frame(frame),
         'prediction': _prediction(answer.prediction),
         'targets': [_target(target, frame) for target in answer.targets],
+        'places': [_place(place, frame) for place in answer.places],
+        'paths': [_path(path) for path in answer.paths],
         'contacts': [_contact(contact) for contact in answer.contacts],
         'abstentions': [_abstention(abstention) for abstention in answer.abstentions],
         'seconds': dict(answer.seconds),
@@ -43,7 +47,12 @@ def answer_to_json(answer: Answer) -> Json:
 def outcome(answer: Answer) -> str:
     """Return 'OK' for a target, words, or a place in an image without depth; else the code of the first refusal."""
     prediction = answer.prediction
-    if answer.targets or prediction.in_words or (answer.frame.depth is None and prediction.names_a_place):
+    if (
+        answer.targets
+        or answer.places
+        or prediction.in_words
+        or (answer.frame.depth is None and prediction.names_a_place)
+    ):
         return 'OK'
     return (answer.abstentions[0].code if answer.abstentions else prediction.why_empty[0]).name
 
@@ -152,8 +161,11 @@ def _target(target: GraspTarget, frame: Frame) -> Json:
         given |= {f'{name}_in_target_frame': _pose(known @ pose) for name, pose in poses.items()}
     return {
         **given,
+        'wrist_in_camera': None if target.wrist is None else _pose(target.wrist),
+        'wrist_frame': target.wrist_frame,
         'approach_in_camera': target.approach,
         'closing_in_camera': target.closing,
+        'opening_m': target.opening_m,
         'width_m': target.width_m,
         'width_is_lower_bound': target.width_is_lower_bound,
         'depth_m': target.depth_m,
@@ -163,6 +175,31 @@ def _target(target: GraspTarget, frame: Frame) -> Json:
         'gripper': target.gripper,
         'label': target.label,
         'contact': _contact(target.contact),
+    }
+
+
+def _place(place: PlaceTarget, frame: Frame) -> Json:
+    given: Json = {'pose_in_camera': _pose(place.pose)}
+    if frame.target_from_camera is not None:
+        given['pose_in_target_frame'] = _pose(np.asarray(frame.target_from_camera) @ place.pose)
+    return {
+        **given,
+        'radius_m': place.radius_m,
+        'room_m': place.room_m,
+        'score': place.score,
+        'sub_scores': place.sub_scores,
+        'label': place.label,
+        'contact': _contact(place.contact),
+    }
+
+
+def _path(path: LiftedPath) -> Json:
+    return {
+        'label': path.label,
+        'points_in_camera_m': path.points,
+        'lifted': path.lifted,
+        'times_s': path.times_s,
+        'raised_m': path.raised_m,
     }
 
 

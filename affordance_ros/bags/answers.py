@@ -84,6 +84,9 @@ def _target(message: Any, camera_from_message: FloatArray) -> GraspTarget:
         sub_scores=dict(zip(message.sub_score_names, scores, strict=True)),
         gripper=message.gripper,
         label=message.label,
+        opening_m=float(message.opening_m),
+        wrist=camera_from_message @ _pose(message.wrist) if message.wrist_frame else None,
+        wrist_frame=message.wrist_frame,
     )
 
 

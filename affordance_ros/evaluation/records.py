@@ -25,7 +25,7 @@ def answered(chosen: Chosen, prompt: int, answer: Answer) -> Json:
     """Return the line of an answer, without its wall times."""
     record = answer_to_json(answer)
     del record['seconds']
-    message = '' if answer.targets or not answer.abstentions else answer.abstentions[0].message
+    message = '' if answer.targets or answer.places or not answer.abstentions else answer.abstentions[0].message
     return {**_head(chosen, prompt), 'message': message, **record}
 
 
@@ -39,6 +39,8 @@ def refused(chosen: Chosen, prompt: int, query: Query, error: AffordanceError) -
         'frame': None,
         'prediction': None,
         'targets': [],
+        'places': [],
+        'paths': [],
         'contacts': [],
         'abstentions': [],
     }

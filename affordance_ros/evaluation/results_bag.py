@@ -57,6 +57,7 @@ def _array(line: Json, head: Any) -> Any:
         model=(line['prediction'] or {}).get('model', ''),
         outcome=_outcome(line['outcome'], line['message']),
         targets=[_target(target) for target in line['targets']],
+        places=[_place(place) for place in line['places']],
         abstentions=[_abstention(item) for item in line['abstentions']],
     )
 
@@ -75,6 +76,9 @@ def _target(target: Json) -> Any:
         lift=_pose(target['lift_in_camera']),
         approach=point(target['approach_in_camera'], _VECTOR),
         closing=point(target['closing_in_camera'], _VECTOR),
+        **({} if target['wrist_in_camera'] is None else {'wrist': _pose(target['wrist_in_camera'])}),
+        wrist_frame=target['wrist_frame'],
+        opening_m=_number(target['opening_m']),
         width_m=target['width_m'],
         width_is_lower_bound=target['width_is_lower_bound'],
         depth_m=_number(target['depth_m']),
@@ -84,6 +88,21 @@ def _target(target: Json) -> Any:
         sub_scores=np.array(list(scores.values()), np.float32),
         gripper=target['gripper'],
         label=target['label'],
+    )
+
+
+def _place(place: Json) -> Any:
+    scores = {name: _number(value) for name, value in place['sub_scores'].items()}
+    return make(
+        'affordance_ros/msg/PlaceTarget',
+        contact=_contact(place['contact']),
+        pose=_pose(place['pose_in_camera']),
+        radius_m=place['radius_m'],
+        room_m=place['room_m'],
+        score=place['score'],
+        sub_score_names=list(scores),
+        sub_scores=np.array(list(scores.values()), np.float32),
+        label=place['label'],
     )
 
 

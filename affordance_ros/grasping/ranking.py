@@ -301,6 +301,7 @@ def _target(
         label=contact.label,
         opening_m=best.opening_m,
         wrist=gripper.wrist_pose(grasp),
+        wrist_frame=gripper.wrist_frame,
     )
 
 

@@ -144,6 +144,7 @@ def _target(
         label=contact.label,
         opening_m=0.0,
         wrist=gripper.wrist_pose(seal.pose),
+        wrist_frame=gripper.wrist_frame,
     )
 
 

@@ -46,12 +46,14 @@ def lift_evidence(evidence: msg.Evidence, settings: PipelineSettings) -> tuple[m
             continue
         result = lift_and_grasp(frame, prediction, settings)
         array.targets += [_numbered(convert.target_message(target, pose), index) for target in result.targets]
+        array.places += [_numbered(convert.place_message(place, pose), index) for place in result.places]
         refusals += [_abstained(item, index) for item in result.abstentions]
         array.stages = convert.stages_message(result.seconds)
         path = path or _path(result, pose, array.header)
     array.targets.sort(key=lambda target: -target.score)
+    array.places.sort(key=lambda place: -place.score)
     array.abstentions = refusals
-    if not array.targets and refusals:
+    if not array.targets and not array.places and refusals:
         array.outcome = refusals[0].outcome
     return array, path
 
@@ -66,7 +68,7 @@ def without_targets(evidence: msg.Evidence, refused: Any) -> msg.GraspTargetArra
     return array
 
 
-def _numbered(target: msg.GraspTarget, index: int) -> msg.GraspTarget:
+def _numbered(target: Any, index: int) -> Any:
     target.query_index = index
     return target
 

@@ -38,6 +38,8 @@ class TargetNode(SuiteNode):
         self.seconds: deque[float] = deque(maxlen=200)
         self.targets = self.create_publisher(msg.GraspTargetArray, '~/grasp_targets', RESULT)
         self.poses = self.create_publisher(PoseArray, '~/grasp_poses', RESULT)
+        self.wrists = self.create_publisher(PoseArray, '~/wrist_poses', RESULT)
+        self.places = self.create_publisher(PoseArray, '~/place_poses', RESULT)
         self.trajectory = self.create_publisher(Path, '~/trajectory', RESULT)
         self.asker, self.snapshots = Asker(self, self.settings.source), Snapshots(self, self.settings.source)
         lifting, group = MutuallyExclusiveCallbackGroup(), ReentrantCallbackGroup()
@@ -93,7 +95,7 @@ class TargetNode(SuiteNode):
         self.seconds.append(time.perf_counter() - start)
         self.asker.deliver(request, targets)
         self.targets.publish(targets)
-        self.poses.publish(PoseArray(header=targets.header, poses=[target.grasp for target in targets.targets]))
+        self._publish_poses(targets)
         if path is not None:
             self.trajectory.publish(path)
         if targets.outcome.code:
@@ -101,6 +103,13 @@ class TargetNode(SuiteNode):
             self.refuse(AffordanceError(Code(targets.outcome.code), targets.outcome.message))
         else:
             self.lifted += 1
+
+    def _publish_poses(self, targets: msg.GraspTargetArray) -> None:
+        """Publish the poses of TCP and wrist and the places, best first; empty arrays say that there is none now."""
+        head, wrists = targets.header, [target.wrist for target in targets.targets if target.wrist_frame]
+        self.poses.publish(PoseArray(header=head, poses=[target.grasp for target in targets.targets]))
+        self.wrists.publish(PoseArray(header=head, poses=wrists))
+        self.places.publish(PoseArray(header=head, poses=[place.pose for place in targets.places]))
 
     def _age(self, header: Any) -> Any:
         age = self.get_clock().now().nanoseconds - convert.nanoseconds_of(header.stamp)
@@ -121,6 +130,7 @@ class TargetNode(SuiteNode):
             return msg.GraspTargetArray(query=request.query[:LONGEST_NAME], outcome=convert.outcome_message(error))
         if request.max_results:
             targets.targets = targets.targets[: request.max_results]
+            targets.places = targets.places[: request.max_results]
         return targets
 
     def _get(self, request: Any, response: Any) -> Any:

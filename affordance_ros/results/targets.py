@@ -63,9 +63,9 @@ class Contact:
 class GraspTarget:
     """One way to take hold of a contact; every pose is camera_from_tcp in the camera's optical frame.
 
-    TCP: midpoint between the fingertips, z towards the object, y along the closing direction.
+    TCP: midpoint between the fingertips (or of the lip of a cup), z towards the object, y along the closing direction.
     score is the product of `sub_scores` (each in [0, 1]). opening_m: between the fingers on the way in.
-    wrist: camera_from_wrist at the grasp, what a planner moves; None: the gripper says nothing of its wrist.
+    wrist: camera_from_wrist at the grasp, what a planner moves (link `wrist_frame`); None: unknown.
     """
 
     contact: Contact
@@ -82,6 +82,7 @@ class GraspTarget:
     label: str = ''
     opening_m: float = NAN
     wrist: FloatArray | None = None
+    wrist_frame: str = ''
 
     def __post_init__(self) -> None:
         for name in ('grasp', 'pregrasp', 'lift', *(('wrist',) if self.wrist is not None else ())):

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results to messages and back, also into another frame."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,7 @@ from affordance_ros.results import (  # noqa: E402
     HandTrajectory,
     Intrinsics,
     Keypoints,
+    PlaceTarget,
     Prediction,
     Query,
     Trace,
@@ -50,7 +53,28 @@ def contact() -> Contact:
 
 def target() -> GraspTarget:
     poses = [pose_from((0.1, 0.2, z), (0, 0.6, 0, 0.8)) for z in (0.7, 0.6, 0.5)]
-    return GraspTarget(contact(), *poses, 0.03125, True, 0.015625, 0.0625, 0.5, {'a': 0.5, 'b': 1.0}, 'panda', 'it')  # noqa: FBT003
+    wrist = pose_from((0.1, 0.1, 0.6), (0, 0.6, 0, 0.8))
+    return GraspTarget(
+        contact(),
+        *poses,
+        width_m=0.03125,
+        width_is_lower_bound=True,
+        depth_m=0.015625,
+        clearance_m=0.0625,
+        score=0.5,
+        sub_scores={'a': 0.5, 'b': 1.0},
+        gripper='panda',
+        label='it',
+        opening_m=0.0625,
+        wrist=wrist,
+        wrist_frame='panda_hand',
+    )
+
+
+def place() -> PlaceTarget:
+    return PlaceTarget(
+        contact(), pose_from((0.1, 0.2, 0.7), (0, 0.6, 0, 0.8)), 0.0625, 0.03125, 0.5, {'flat': 0.5}, 'x'
+    )
 
 
 def prediction() -> Prediction:
@@ -92,7 +116,7 @@ def test_a_prediction_goes_there_and_back() -> None:
 def test_a_target_goes_there_and_back() -> None:
     before = target()
     after = convert.target_from(convert.target_message(before, np.eye(4)))
-    for name in ('grasp', 'pregrasp', 'lift'):
+    for name in ('grasp', 'pregrasp', 'lift', 'wrist'):
         np.testing.assert_allclose(getattr(after, name), getattr(before, name), atol=1e-12)
     for name in (
         'width_m',
@@ -103,12 +127,30 @@ def test_a_target_goes_there_and_back() -> None:
         'sub_scores',
         'gripper',
         'label',
+        'opening_m',
+        'wrist_frame',
     ):
         assert getattr(after, name) == getattr(before, name)
     for name in ('point', 'normal', 'axis', 'covariance'):
         np.testing.assert_allclose(getattr(after.contact, name), getattr(before.contact, name), atol=1e-12)
     for name in ('anisotropy', 'score', 'valid_ratio', 'inlier_ratio', 'sigma_m', 'method', 'label', 'pixel'):
         assert getattr(after.contact, name) == getattr(before.contact, name)
+
+
+def test_a_target_without_a_wrist_keeps_none() -> None:
+    before = replace(target(), wrist=None)
+    assert convert.target_from(convert.target_message(before, POSE)).wrist is None
+
+
+def test_a_place_goes_there_and_back() -> None:
+    before = place()
+    message = convert.place_message(before, POSE)
+    np.testing.assert_allclose(convert.matrix_from_pose(message.pose), POSE @ before.pose, atol=1e-12)
+    after = convert.place_from(message, inverse(POSE))
+    np.testing.assert_allclose(after.pose, before.pose, atol=1e-12)
+    np.testing.assert_allclose(after.contact.point, before.contact.point, atol=1e-12)
+    for name in ('radius_m', 'room_m', 'score', 'sub_scores', 'label'):
+        assert getattr(after, name) == getattr(before, name)
 
 
 def test_another_frame_turns_everything() -> None:

@@ -27,6 +27,8 @@ from affordance_ros.nodes.conversions.grasps import (
     abstention_message,
     contact_from,
     contact_message,
+    place_from,
+    place_message,
     target_from,
     target_message,
 )
@@ -61,6 +63,8 @@ __all__ = [
     'nanoseconds_of',
     'outcome_message',
     'path_message',
+    'place_from',
+    'place_message',
     'point_message',
     'pose_message',
     'prediction_from',

@@ -13,7 +13,7 @@ from affordance_ros.nodes.conversions.basic import (
     pose_message,
     vector_message,
 )
-from affordance_ros.results import Abstention, Contact, FloatArray, GraspTarget
+from affordance_ros.results import Abstention, Contact, FloatArray, GraspTarget, PlaceTarget
 
 METHODS = {'keypoint': 1, 'heatmap': 2, 'box': 3, 'mask': 4, 'trace': 5}
 
@@ -65,8 +65,11 @@ def target_message(target: GraspTarget, frame_from_camera: FloatArray) -> msg.Gr
         grasp=pose_message(pose @ target.grasp),
         pregrasp=pose_message(pose @ target.pregrasp),
         lift=pose_message(pose @ target.lift),
+        **({} if target.wrist is None else {'wrist': pose_message(pose @ target.wrist)}),
+        wrist_frame='' if target.wrist is None else target.wrist_frame,
         approach=vector_message(pose[:3, :3] @ target.approach),
         closing=vector_message(pose[:3, :3] @ target.closing),
+        opening_m=float(target.opening_m),
         width_m=float(target.width_m),
         width_is_lower_bound=bool(target.width_is_lower_bound),
         depth_m=float(target.depth_m),
@@ -94,6 +97,38 @@ def target_from(message: msg.GraspTarget, frame_from_header: FloatArray | None =
         score=message.score,
         sub_scores=dict(zip(message.sub_score_names, message.sub_scores, strict=True)),
         gripper=message.gripper,
+        label=message.label,
+        opening_m=message.opening_m,
+        wrist=pose @ matrix_from_pose(message.wrist) if message.wrist_frame else None,
+        wrist_frame=message.wrist_frame,
+    )
+
+
+def place_message(place: PlaceTarget, frame_from_camera: FloatArray) -> msg.PlaceTarget:
+    """Return a place target in another frame. frame_from_camera: (4, 4)."""
+    pose = np.asarray(frame_from_camera)
+    return msg.PlaceTarget(
+        contact=contact_message(place.contact, pose),
+        pose=pose_message(pose @ place.pose),
+        radius_m=float(place.radius_m),
+        room_m=float(place.room_m),
+        score=float(place.score),
+        sub_score_names=list(place.sub_scores),
+        sub_scores=[float(value) for value in place.sub_scores.values()],
+        label=place.label,
+    )
+
+
+def place_from(message: msg.PlaceTarget, frame_from_header: FloatArray | None = None) -> PlaceTarget:
+    """Return the place target of a message, in the frame of its array or in another. frame_from_header: (4, 4)."""
+    pose = np.eye(4) if frame_from_header is None else np.asarray(frame_from_header)
+    return PlaceTarget(
+        contact=contact_from(message.contact, pose),
+        pose=pose @ matrix_from_pose(message.pose),
+        radius_m=message.radius_m,
+        room_m=message.room_m,
+        score=message.score,
+        sub_scores=dict(zip(message.sub_score_names, message.sub_scores, strict=True)),
         label=message.label,
     )
 
