@@ -1,133 +1,82 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Thousands of contacts with truth: lifting beside three simple methods on the same pixels, and the time it takes.
+"""Thousands of contacts with truth: lifting beside three simple methods on the same pixels of the same depth.
 
-Scenes are seen by three cameras from 0.4 to 1.5 m, with the sensor model on and up to 60 % of the depth missing. Every
-visible part gives three pixels: its deepest one, one near its edge and one anywhere. The truth of a pixel is the
-clean depth there; a point within 3 mm of another surface of the part is judged by the nearer one, as no gripper would
-feel the difference. Every method says what it says from the same depth image:
+Scenes are seen by three cameras from 0.4 to 1.5 m with the sensor model on and up to 60 % of the depth missing.
 
-  single pixel   the depth of that pixel, as most nodes do
+  single pixel   the depth of the pixel, as most nodes do
   window median  the median of 11x11 pixels
-  mask centroid  the mean of the cloud under the part's mask, after 2-sigma outlier removal
+  mask centroid  the mean of the cloud under the region of the answer, after 2-sigma outlier removal
+
+For a keypoint the truth is the clean point under that very pixel. A mask and a heatmap name a part, a box an object, so
+there the truth is its visible surface and the error the distance to it. Normals are compared where the contact is.
+Widths are those of the best grasp target, against what its jaws would really meet, closing on the true meshes.
 """
 
 import argparse
 import os
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')  # before numpy is imported
 
 import cv2
 import numpy as np
+from lifting_jaws import Jaws
+from lifting_scenes import ANSWERS, Asked, Place, Shot, answers, places, shot
 from rich.console import Console
 from rich.table import Table
 
-from affordance_ros.datasets.scene_views import canonical_point
 from affordance_ros.errors import Code
 from affordance_ros.geometry.camera import deproject
-from affordance_ros.geometry.depth import NOISE_PRESETS, NoiseModel
-from affordance_ros.geometry.lifting import LiftSettings, Spot, lift_spot
-from affordance_ros.results import Contact, Frame, Intrinsics
-from affordance_ros.scenes import Scene, SensorModel, View, sample_scene
+from affordance_ros.geometry.lifting import Lifted, LiftSettings, lift_places
+from affordance_ros.geometry.scene_cloud import SceneCloud
+from affordance_ros.grasping.candidates import GraspSettings
+from affordance_ros.grasping.gripper import gripper_preset
+from affordance_ros.grasping.ranking import grasp_contact
+from affordance_ros.results import Contact, Frame
 
-HOLES = (0.0, 0.15, 0.3, 0.45, 0.6)
 SILENT_M = 0.020
-METHODS = ('affordance_ros', 'single pixel', 'window median', 'mask centroid')
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A depth camera: preset of the noise model, sensor model, focal length in image widths."""
-
-    noise: NoiseModel
-    sensor: SensorModel
-    width: int
-    height: int
-    focal: float
-
-
-# The presets are for the sensors at their usual resolution; SensorModel works with the focal length of the image.
-CAMERAS = {
-    'realsense_d435': Camera(NOISE_PRESETS['realsense_d435'], SensorModel(0.05, 0.08), 640, 480, 0.95),
-    'realsense_d415': Camera(NOISE_PRESETS['realsense_d415'], SensorModel(0.055, 0.08), 848, 480, 1.05),
-    'zed': Camera(NOISE_PRESETS['zed'], SensorModel(0.12, 0.25, edge_holes=0.1, flying=0.35), 1280, 720, 0.72),
-}
+OURS = 'affordance_ros'
+METHODS = (OURS, 'single pixel', 'window median', 'mask centroid')
+CHI2 = 7.81  # 95 % of a three-dimensional error
 
 
 @dataclass
 class Row:
-    """One contact that was asked for. errors_m, normal_deg: by method, NaN: no answer."""
+    """One answer that was lifted. errors_m: by method, NaN: no answer. width_mm: error, NaN: no target."""
 
     camera: str
+    answer: str
     part: str
-    kind: str
+    shape: str
+    where: str
     depth_m: float
     holes: float
-    sigma_m: float
+    limit_m: float
+    seed: int
+    pixel: tuple[int, int]
     errors_m: dict[str, float] = field(default_factory=dict)
     normal_deg: float = float('nan')
+    inside: bool = False
     code: str = ''
-    two_sigma_ok: bool = False
+    width_mm: float = float('nan')
+    lower_bound: bool = False
 
 
-def with_holes(frame: Frame, share: float, rng: np.random.Generator) -> Frame:
-    """Return the frame with patches of depth missing until `share` of it is gone."""
-    assert frame.depth is not None
-    if not share:
-        return frame
-    height, width = frame.depth.shape
-    noise = cv2.resize(rng.random((height // 5, width // 5), dtype=np.float32), (width, height))
-    mixed = 0.6 * noise + 0.4 * rng.random((height, width), dtype=np.float32)
-    depth = np.where(mixed < np.quantile(mixed, share), np.float32(np.nan), frame.depth)
-    return replace(frame, depth=depth)
-
-
-def seen_by(seed: int, camera: Camera, distance_m: float) -> tuple[Scene, View]:
-    """Return a scene moved to a distance and rendered for a camera."""
-    scene = sample_scene(seed, 'vga')
-    k = Intrinsics(
-        *(camera.focal * camera.width,) * 2,
-        cx=(camera.width - 1) / 2,
-        cy=(camera.height - 1) / 2,
-        width=camera.width,
-        height=camera.height,
-    )
-    pose = np.array(scene.table_from_camera)
-    along = pose[:3, 2]
-    # Keep the line of sight, move along it to the distance from the point that it meets on the table.
-    meets = pose[:3, 3] - along * pose[2, 3] / along[2]
-    pose[:3, 3] = meets - along * distance_m
-    scene = replace(scene, intrinsics=k, table_from_camera=pose)
-    return scene, scene.render()
-
-
-def pixels_of(mask: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Return the deepest pixel of a mask, one near its edge and one anywhere."""
-    inside = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    edge = np.argwhere((inside >= 2) & (inside < 4))
-    anywhere = np.argwhere(inside >= 2)
-    found = {'middle': canonical_point(mask)}
-    if len(edge):
-        found['edge'] = edge[rng.integers(len(edge))][::-1].astype(float)
-        found['anywhere'] = anywhere[rng.integers(len(anywhere))][::-1].astype(float)
-    return found
-
-
-def peers(frame: Frame, pixel: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray | None]:
+def peers(frame: Frame, asked: Asked) -> dict[str, np.ndarray | None]:
     """Return what the three simple methods answer, None where they see no depth."""
     assert frame.depth is not None
-    u, v = int(pixel[0]), int(pixel[1])
+    u, v = int(asked.pixel[0]), int(asked.pixel[1])
     found: dict[str, np.ndarray | None] = {}
     for name, reach in (('single pixel', 0), ('window median', 5)):
         window = frame.depth[max(0, v - reach) : v + reach + 1, max(0, u - reach) : u + reach + 1]
         valid = window[np.isfinite(window) & (window > 0)]
-        found[name] = deproject([pixel], [np.median(valid)], frame.intrinsics)[0] if len(valid) else None
-    rows, columns = np.nonzero(mask & np.isfinite(frame.depth))
+        found[name] = deproject([asked.pixel], [np.median(valid)], frame.intrinsics)[0] if len(valid) else None
+    rows, columns = np.nonzero(asked.region & np.isfinite(frame.depth))
     found['mask centroid'] = None
     if len(rows):
         cloud = deproject(np.column_stack((columns, rows)), frame.depth[rows, columns], frame.intrinsics)
@@ -136,38 +85,65 @@ def peers(frame: Frame, pixel: np.ndarray, mask: np.ndarray) -> dict[str, np.nda
     return found
 
 
+def row_of(seed: int, seen: Shot, place: Place, asked: Asked) -> tuple[Row, Lifted]:
+    """Lift one answer and measure every method against the truth."""
+    camera, clean = seen.camera, np.asarray(seen.view.frame.depth)
+    u, v = int(place.pixel[0]), int(place.pixel[1])
+    z = float(clean[v, u])
+    limit = 2 * camera.noise.sigma(z) + 0.001
+    row = Row(camera.preset, asked.kind, place.part, place.shape, place.where, z, seen.holes, limit, seed, (u, v))
+    seen_truth = place.whole if asked.kind == 'box' and place.whole is not None else place.truth
+    target = deproject([place.pixel], [z], seen.scene.intrinsics)[0]
+    lifted = lift_places(seen.frame, asked.prediction, LiftSettings(noise=camera.noise, pose_sigma_m=0.0))[0]
+    said = peers(seen.frame, asked) | {OURS: None}
+    if isinstance(lifted.item, Contact):
+        contact = lifted.item
+        said[OURS] = np.asarray(contact.point)
+        nearest = int(np.linalg.norm(seen_truth.points - contact.point, axis=1).argmin())
+        row.normal_deg = angle_deg(seen_truth.normals[nearest], contact.normal)
+        truth = target if asked.kind.startswith('keypoint') else seen_truth.points[nearest]
+        off = truth - contact.point
+        row.inside = bool(off @ np.linalg.solve(np.asarray(contact.covariance) + 1e-12 * np.eye(3), off) < CHI2)
+    else:
+        row.code = Code(lifted.item.code).name
+    for method, point in said.items():
+        if point is None:
+            row.errors_m[method] = float('nan')
+        elif asked.kind.startswith('keypoint'):
+            row.errors_m[method] = float(np.linalg.norm(point - target))
+        else:
+            row.errors_m[method] = seen_truth.distance_m(point)
+    return row, lifted
+
+
+def angle_deg(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the angle between two unit vectors."""
+    return float(np.degrees(np.arccos(np.clip(first @ second, -1, 1))))
+
+
+def measure_width(row: Row, cloud: SceneCloud, jaws: Jaws, held: tuple[Place, Lifted]) -> None:
+    """Note how far the width of the best grasp is from the truth."""
+    place, lifted = held
+    gripper = gripper_preset('generic')
+    found = grasp_contact(cloud, lifted.item, lifted.region, gripper, GraspSettings())
+    if isinstance(found, list):
+        true = jaws.width_m(found[0], place.part_id, (gripper.finger_width_m, 0.022))
+        row.width_mm = 1000 * (found[0].width_m - true)
+        row.lower_bound = found[0].width_is_lower_bound
+
+
 def rows_of(seed: int) -> list[Row]:
     """Measure one scene with one camera."""
     cv2.setNumThreads(1)
     rng = np.random.default_rng(seed)
-    name = list(CAMERAS)[seed % len(CAMERAS)]
-    camera, holes = CAMERAS[name], HOLES[(seed // len(CAMERAS)) % len(HOLES)]
-    scene, view = seen_by(seed, camera, float(rng.uniform(0.4, 1.5)))
-    frame = with_holes(camera.sensor.apply(view.frame, rng), holes, rng)
-    clean = np.asarray(view.frame.depth)
-    settings = LiftSettings(noise=camera.noise)
+    seen = shot(seed, rng)
+    cloud, jaws = SceneCloud(seen.frame, seen.camera.noise), Jaws(seen)
     rows = []
-    for part in scene.parts:
-        truth = scene.truth(view, part.id)
-        if truth.mask.sum() < 80:
-            continue
-        for kind, pixel in pixels_of(truth.mask, rng).items():
-            z = float(clean[int(pixel[1]), int(pixel[0])])
-            target = deproject([pixel], [z], scene.intrinsics)[0]
-            row = Row(name, f'{part.object_name} {part.part}', kind, z, holes, camera.noise.sigma(z))
-            # With the mask for all: the centroid needs it, and refining gives it to lifting too.
-            found = lift_spot(frame, Spot((float(pixel[0]), float(pixel[1])), region=truth.mask), settings)
-            answers = peers(frame, pixel, truth.mask) | {'affordance_ros': None}
-            if isinstance(found, Contact):
-                answers['affordance_ros'] = np.asarray(found.point)
-                nearest = int(np.linalg.norm(truth.points - found.point, axis=1).argmin())
-                cosine = np.clip(truth.normals[nearest] @ found.normal, -1, 1)
-                row.normal_deg = float(np.degrees(np.arccos(cosine)))
-            else:
-                row.code = Code(found.code).name
-            for method, point in answers.items():
-                row.errors_m[method] = float('nan') if point is None else float(np.linalg.norm(point - target))
-            row.two_sigma_ok = row.errors_m['affordance_ros'] < 2 * row.sigma_m + 0.001
+    for place in places(seen, rng):
+        for asked in answers(place, rng):
+            row, lifted = row_of(seed, seen, place, asked)
+            if asked.kind == 'mask' and place.held and isinstance(lifted.item, Contact):
+                measure_width(row, cloud, jaws, (place, lifted))
             rows.append(row)
     return rows
 
@@ -181,48 +157,71 @@ def all_rows(first: int, count: int, workers: int) -> Iterator[list[Row]]:
         yield from pool.map(rows_of, range(first, first + count), chunksize=2)
 
 
-def accuracy(rows: list[Row], title: str) -> Table:
-    """Return the comparison of the methods, once on all pixels and once where lifting answered."""
-    columns = ('method', 'asked', 'answered', 'median mm', 'p90 mm', 'p95 mm', '< 2 sigma + 1 mm', '> 20 mm')
-    table = Table(*columns, title=title)
-    for method in METHODS:
-        for where, some in (('all', rows), ('same coverage', [row for row in rows if not row.code])):
-            errors = np.array([row.errors_m[method] for row in some])
-            limits = np.array([2 * row.sigma_m + 0.001 for row in some])
-            known = np.isfinite(errors)
-            if not known.any() or (method == METHODS[0] and where != 'all'):
+def comparison(rows: list[Row]) -> Table:
+    """Return the four methods on the same answers: all of them, and those that lifting answered."""
+    columns = ('answer', 'method', 'asked', 'answered', 'median mm', 'p95 mm', '< 2 sigma + 1 mm', '> 20 mm')
+    table = Table(*columns, title='point error; where lifting abstained the others are left out (same coverage)')
+    for kind in ANSWERS:
+        some = [row for row in rows if row.answer == kind]
+        shared = [row for row in some if not row.code]
+        for method in METHODS:
+            told = [row for row in shared if np.isfinite(row.errors_m[method])]
+            errors = np.array([row.errors_m[method] for row in told])
+            if not len(errors):
                 continue
-            told = [f'{value * 1000:.2f}' for value in np.quantile(errors[known], (0.5, 0.9, 0.95))]
-            within, silent = (errors[known] < limits[known]).mean(), (errors[known] > SILENT_M).mean()
-            label = method if where == 'all' else f'{method}, {where}'
-            table.add_row(label, str(len(some)), f'{known.mean():.1%}', *told, f'{within:.1%}', f'{silent:.2%}')
+            within = np.mean(errors < [row.limit_m for row in told])
+            table.add_row(
+                kind if method == OURS else '',
+                method,
+                str(len(some)) if method == OURS else str(len(shared)),
+                f'{len(told) / len(some):.1%}' if method == OURS else f'{len(told) / len(shared):.1%}',
+                *(f'{1000 * value:.2f}' for value in np.quantile(errors, (0.5, 0.95))),
+                f'{within:.1%}',
+                f'{(errors > SILENT_M).mean():.2%}',
+            )
     return table
+
+
+SLICES: dict[str, Callable[[Row], str]] = {
+    'all': lambda _: '',
+    'answer': lambda row: row.answer,
+    'camera': lambda row: row.camera,
+    'shape': lambda row: row.shape,
+    'pixel': lambda row: row.where,
+    'holes': lambda row: f'{row.holes:.0%}',
+    'depth': lambda row: f'{np.floor(row.depth_m * 4) / 4:.2f} m',
+}
 
 
 def slices(rows: list[Row]) -> Table:
-    """Return lifting by camera, holes, kind of pixel and distance."""
-    columns = ('slice', 'asked', 'refused', 'median mm', 'p95 mm', '< 2 sigma + 1 mm', '> 20 mm', 'normal', 'n. p90')
-    table = Table(*columns, title='affordance_ros by slice')
-    groups: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        reach = f'{np.floor(row.depth_m * 4) / 4:.2f} m'
-        for key in ('all', f'camera {row.camera}', f'holes {row.holes:.0%}', f'pixel {row.kind}', f'depth {reach}'):
-            groups[key].append(row)
-    for key in sorted(groups):
-        some = [row for row in groups[key] if not row.code]
-        errors = np.array([row.errors_m[METHODS[0]] for row in some])
-        normals = np.array([row.normal_deg for row in some])
-        if len(errors):
-            table.add_row(
-                key,
-                str(len(groups[key])),
-                f'{1 - len(some) / len(groups[key]):.1%}',
-                *(f'{value * 1000:.2f}' for value in np.quantile(errors, (0.5, 0.95))),
-                f'{np.mean([row.two_sigma_ok for row in some]):.1%}',
-                f'{(errors > SILENT_M).mean():.2%}',
-                *(f'{value:.1f}' for value in np.quantile(normals, (0.5, 0.9))),
-            )
+    """Return lifting by answer, camera, shape, pixel, share of missing depth and distance."""
+    columns = ('slice', 'asked', 'abstained', 'median mm', 'p95 mm', '< 2 sigma + 1 mm', '> 20 mm', 'in 95 % ell.')
+    table = Table(*columns, 'normal', 'p90', 'width mm', 'p90', title='affordance_ros by slice (normals in degrees)')
+    for name, key in SLICES.items():
+        groups: dict[str, list[Row]] = defaultdict(list)
+        for row in rows:
+            groups[key(row)].append(row)
+        for label in sorted(groups):
+            table.add_row(f'{name} {label}', *_figures(groups[label]))
     return table
+
+
+def _figures(group: list[Row]) -> list[str]:
+    some = [row for row in group if not row.code]
+    if not some:
+        return [str(len(group)), '100.0%']
+    errors, normals = np.array([row.errors_m[OURS] for row in some]), np.array([row.normal_deg for row in some])
+    widths = np.abs([row.width_mm for row in some if np.isfinite(row.width_mm) and not row.lower_bound])
+    return [
+        str(len(group)),
+        f'{1 - len(some) / len(group):.1%}',
+        *(f'{1000 * value:.2f}' for value in np.quantile(errors, (0.5, 0.95))),
+        f'{np.mean(errors < [row.limit_m for row in some]):.1%}',
+        f'{(errors > SILENT_M).mean():.2%}',
+        f'{np.mean([row.inside for row in some]):.1%}',
+        *(f'{value:.1f}' for value in np.quantile(normals, (0.5, 0.9))),
+        *((f'{value:.1f}' for value in np.quantile(widths, (0.5, 0.9))) if len(widths) >= 5 else ('', '')),
+    ]
 
 
 def main() -> None:
@@ -231,15 +230,16 @@ def main() -> None:
     parser.add_argument('--scenes', type=int, default=240)
     parser.add_argument('--first', type=int, default=70_000, help='seed of the first scene')
     parser.add_argument('--workers', type=int, default=2, help='processes')
-    parser.add_argument('--no-time', action='store_true', help='accuracy only')
     given = parser.parse_args()
     rows = [row for some in all_rows(given.first, given.scenes, given.workers) for row in some]
-    console = Console(width=130)
-    console.print(accuracy(rows, f'{len(rows)} contacts in {given.scenes} scenes'), slices(rows))
-    codes = defaultdict(int)
-    for row in rows:
-        codes[row.code or 'answered'] += 1
-    console.print('outcomes: ' + ', '.join(f'{name} {count}' for name, count in sorted(codes.items())))
+    console = Console(width=150)
+    console.print(comparison(rows), slices(rows))
+    widths = [row for row in rows if np.isfinite(row.width_mm)]
+    console.print(
+        f'{len(rows)} answers in {given.scenes} scenes; outcomes: '
+        + ', '.join(f'{name} {count}' for name, count in Counter(row.code or 'contact' for row in rows).most_common()),
+        f'\n{len(widths)} grasp widths, {sum(row.lower_bound for row in widths)} of them marked as lower bounds',
+    )
 
 
 if __name__ == '__main__':
