@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-torch = pytest.importorskip('torch')
-from tiny_qwen_vl import Tiny, write_checkpoint  # noqa: E402
+pytest.importorskip('torch')
+from tiny_qwen_vl import Tiny, write_checkpoint, writes  # noqa: E402
 from tiny_sam2 import build_package  # noqa: E402
 
 from affordance_ros.errors import AffordanceError, Code, UnparsableAnswer  # noqa: E402
@@ -40,22 +40,6 @@ def sam2(tmp_path_factory):
 @pytest.fixture
 def load(checkpoint):
     return lambda **options: load_model('affordance_r1', checkpoint, **{'max_new_tokens': 12, **options})
-
-
-def writes(model, text):
-    """Make a model write `text`: its head then always chooses the next token of it."""
-    asker = model.asker
-    ids = [*asker.tokenizer.encode(text), asker.generation.eos_ids[0]]
-    left = iter(ids)
-    rows = model.asker.network.text.lm_head.out_features
-
-    def choose(*_):
-        row = torch.zeros(1, 1, rows)
-        row[..., next(left)] = 10.0
-        return row
-
-    asker.network.text.lm_head.forward = choose
-    return model
 
 
 def test_an_answer_becomes_boxes_points_labels_thoughts_and_masks(load, sam2):

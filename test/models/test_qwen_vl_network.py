@@ -308,3 +308,17 @@ def test_stretching_forgets_the_aspect():
 def test_the_sub_folder_is_named_where_it_was_found(tmp_path):
     write_checkpoint(tmp_path, Tiny(sub_folder=True))
     assert asker(tmp_path).folder == Path(tmp_path) / 'huggingface'
+
+
+def test_tokens_pushed_before_the_prompt_ran_change_nothing_but_the_passes(pair):
+    """A grammar may force the first tokens of an answer: prompt and tokens then run in one pass."""
+    ours, _ = pair
+    prompt, ids = ours.prompt(ONE % 'cup', [ours.look(IMAGES[0])]), [11, 12, 13]
+    network = ours.network.text
+    together, one_by_one = (Session(network.language_model, network.lm_head, prompt) for _ in range(2))
+    together.push(ids)
+    for token in ids:
+        one_by_one.logits  # noqa: B018 (runs what waits)
+        one_by_one.push([token])
+    torch.testing.assert_close(together.logits, one_by_one.logits, atol=1e-5, rtol=0)
+    assert (together.passes, one_by_one.passes) == (1, 4)

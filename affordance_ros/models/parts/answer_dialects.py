@@ -149,7 +149,10 @@ _ALL = (
     Dialect(
         'robobrain2', 'resized', 'list', _ROBOBRAIN_ASKS, begun='<think>', quick='<think></think><answer>', thinks=True,
         max_new_tokens=768,
+        notes='the 7B and 32B releases; the official programs sample at temperature 0.7',
     ),
+    # The 3B release does not think, and nothing is put behind its prompt.
+    Dialect('robobrain2_3b', 'resized', 'list', _ROBOBRAIN_ASKS, max_new_tokens=768),
     Dialect('unit_points', 'unit', 'list', _UNIT_ASKS),
 )  # fmt: skip
 DIALECTS = {dialect.name: dialect for dialect in _ALL}

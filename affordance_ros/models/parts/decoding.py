@@ -8,6 +8,7 @@ image pays only for its own words, and `write` chooses the tokens. A stop flag i
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -25,15 +26,15 @@ class Prompt:
 
     embeddings: (1, L, H). penalized: tokens that the repetition penalty counts as written already (the prompt's, where
     the official code generates from ids). positions: rotary positions, last axis L (None: 0 to L-1). next_position: of
-    the first new token (None: L). extra(n): further arguments of the decoder for the rows from n on, or None when those
-    rows cannot start at n, such as visual features that are added inside the decoder.
+    the first new token (None: L). extra(n, m): further arguments of the decoder for rows n to m, such as visual
+    features that are added inside it, or None when it cannot start at n; rows behind the prompt are those of tokens.
     """
 
     embeddings: torch.Tensor
     penalized: Sequence[int] = ()
     positions: torch.Tensor | None = None
     next_position: int | None = None
-    extra: Callable[[int], Mapping[str, Any] | None] | None = None
+    extra: Callable[[int, int], Mapping[str, Any] | None] | None = None
 
     def __len__(self) -> int:
         return int(self.embeddings.shape[1])
@@ -78,7 +79,7 @@ class PromptCache:
             both = (last.positions[..., :rows], prompt.positions[..., :rows])
             same &= (both[0] == both[1]).reshape(-1, rows).all(0)
         rows = int(same.cumprod(0).sum())
-        return rows if prompt.extra is None or prompt.extra(rows) is not None else 0
+        return rows if prompt.extra is None or prompt.extra(rows, len(prompt)) is not None else 0
 
 
 def _crop(cache: DynamicCache, rows: int) -> None:
@@ -105,7 +106,7 @@ class Session:
         self._cache, reused = self._shared.open(prompt)
         self._waiting = [prompt.embeddings[:, reused:]]
         self._positions = None if prompt.positions is None else prompt.positions[..., reused:]
-        self._extra = {} if prompt.extra is None else dict(prompt.extra(reused) or {})
+        self._extra = None if prompt.extra is None else partial(prompt.extra, reused)
         self._length = len(prompt)
         self._shift = (len(prompt) if prompt.next_position is None else prompt.next_position) - len(prompt)
         self._hidden: torch.Tensor | None = None
@@ -163,10 +164,12 @@ class Session:
         if not self._waiting:
             return
         rows = self._waiting[0] if len(self._waiting) == 1 else torch.cat(self._waiting, dim=1)
-        positions = {} if self._positions is None else {'position_ids': self._positions}
+        more = {} if self._extra is None else dict(self._extra(self._length) or {})  # until the prompt has run
+        if self._positions is not None:
+            more['position_ids'] = self._positions
         try:
             states = self._decoder(
-                inputs_embeds=rows, past_key_values=self._cache, use_cache=True, **positions, **self._extra
+                inputs_embeds=rows, past_key_values=self._cache, use_cache=True, **more
             ).last_hidden_state
             self._hidden = states.to(self.device)
         except BaseException:
@@ -174,7 +177,7 @@ class Session:
             raise
         if self._positions is not None:
             self._positions = self._positions[..., :0]
-        self._waiting, self._extra = [], {}
+        self._waiting, self._extra = [], None
         self.passes += 1
 
 

@@ -130,10 +130,11 @@ class _Deep:
         self._visual = visual
         self._layers = [torch.cat(layer) for layer in zip(*(image.deep for image in images), strict=True)]
 
-    def __call__(self, start: int) -> Mapping[str, Any]:
-        rows = self._visual[start:]
+    def __call__(self, start: int, stop: int) -> Mapping[str, Any]:
+        rows = self._visual[start:stop]
         if not rows.any():
             return {}
+        rows = torch.nn.functional.pad(rows, (0, stop - start - len(rows)))  # tokens that were written before it ran
         before = int(self._visual[:start].sum())
         return {
             'visual_pos_masks': rows[None],
