@@ -32,6 +32,8 @@ WAYS_OUT: dict[Code, str] = {
     Code.TOO_WIDE: 'Ask for a narrower part or choose a gripper that opens wider.',
     Code.NO_CLEARANCE: 'Free the surroundings of the part or ask for another part.',
     Code.LOW_SCORE: 'Change the view or ask for another part.',
+    Code.NOT_FLAT: 'Point at a level place that is flat and large enough.',
+    Code.NOT_FREE: 'Point at a place where nothing stands, or clear it.',
 }
 
 
@@ -75,6 +77,7 @@ def write_report(path: Path, answer: Answer, notes: ReportNotes | None = None) -
         f'<div class="dim">{html.escape(notes.title)}</div><h1>&ldquo;{sentence}&rdquo;</h1>{_verdict(answer)}',
         _pictures(answer),
         _targets(answer),
+        _places(answer),
         _abstentions(answer),
         section('Against the truth of the scene', pairs(notes.truth)),
         section('What the model said', _said(answer)),
@@ -101,6 +104,9 @@ def _verdict(answer: Answer) -> str:
     if answer.targets:
         count = len(answer.targets)
         return f'<span class="pill ok">{count} grasp target{"s" if count > 1 else ""}</span>'
+    if answer.places:
+        count = len(answer.places)
+        return f'<span class="pill ok">{count} free place{"s" if count > 1 else ""}</span>'
     code = answer.abstentions[0].code.name if answer.abstentions else 'nothing was found'
     return f'<span class="pill no">no grasp target: {code}</span>'
 
@@ -122,8 +128,7 @@ def _in_frame(answer: Answer, pose: FloatArray) -> FloatArray:
 def _targets(answer: Answer) -> str:
     if not answer.targets:
         return ''
-    frame = answer.frame
-    name = html.escape((frame.target_frame if frame.target_from_camera is not None else frame.frame_id) or 'camera')
+    name = _frame_name(answer)
     rows = []
     for index, target in enumerate(answer.targets):
         pose = _in_frame(answer, target.grasp)
@@ -139,6 +144,29 @@ def _targets(answer: Answer) -> str:
         ))  # fmt: skip
     head = ('', f'grasp pose of the TCP in <code>{name}</code>, metres', 'contact, metres', 'width', 'score')
     return section('Grasp targets, best first', table(head, rows))
+
+
+def _frame_name(answer: Answer) -> str:
+    frame = answer.frame
+    return html.escape((frame.target_frame if frame.target_from_camera is not None else frame.frame_id) or 'camera')
+
+
+def _places(answer: Answer) -> str:
+    if not answer.places:
+        return ''
+    rows = []
+    for index, place in enumerate(answer.places):
+        pose = _in_frame(answer, place.pose)
+        scores = '<br>'.join(f'{html.escape(name)} {value:.2f}' for name, value in place.sub_scores.items())
+        rows.append((
+            str(index + 1),
+            numbers(pose[:3, 3]) + _dim('xyzw', quaternion_from_matrix(pose[:3, :3])),
+            f'{2000 * place.radius_m:.0f} mm across',
+            f'{1000 * place.room_m:.0f} mm',
+            f'<b>{place.score:.2f}</b><div class="dim">{scores}</div>',
+        ))  # fmt: skip
+    head = ('', f'pose in <code>{_frame_name(answer)}</code>, metres, z up', 'free patch', 'room beside it', 'score')
+    return section('Free places, best first', table(head, rows))
 
 
 def _dim(name: str, values: FloatArray) -> str:

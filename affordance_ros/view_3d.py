@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from affordance_ros.drawing import Canvas, Color, dot, line, write
+from affordance_ros.outlines import gripper_segments, place_segments
 from affordance_ros.results import FloatArray, Frame
-from affordance_ros.visualization import CONTACT, GRASP, NORMAL, NORMAL_M, OTHER_GRASP, gripper_segments, summary
+from affordance_ros.visualization import CONTACT, GRASP, NORMAL, NORMAL_M, OTHER_GRASP, PLACE, TRACE, summary
 
 if TYPE_CHECKING:
     from affordance_ros.pipeline import Answer
@@ -268,6 +269,12 @@ def _draw_answer(picture: _Picture, answer: 'Answer') -> None:
     for index, target in reversed(list(enumerate(answer.targets))):
         for ends in gripper_segments(target):
             _segment(picture, ends, GRASP if index == 0 else OTHER_GRASP, 5 if index == 0 else 2)
+    for place in answer.places:
+        for ends in place_segments(place):
+            _segment(picture, ends, PLACE, 4)
+    for path in answer.paths:
+        for ends in np.stack((path.points[:-1], path.points[1:]), axis=1):
+            _segment(picture, ends, TRACE, 3)
     for contact in answer.contacts:
         ends = np.stack((contact.point, contact.point + NORMAL_M * contact.normal))
         _segment(picture, ends, NORMAL, 3)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw any answer on its image: what the model said, the contacts, the grasps and what was refused.
 
-The 3D view is in `view_3d.py`; it shares the colours, the text and the gripper's outline with this file.
+The 3D view is in `view_3d.py`; it shares the colours and the text with this file.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ import numpy as np
 
 from affordance_ros.drawing import Canvas, Color, arrow_head, darken, dot, line, ring, text_width, wrap, write
 from affordance_ros.geometry.camera import project
+from affordance_ros.outlines import gripper_segments, place_segments
 from affordance_ros.results import (
     Boxes,
     FloatArray,
-    GraspTarget,
     HandTrajectory,
     Heatmap,
     Intrinsics,
@@ -37,12 +37,10 @@ CONTACT: Color = (255, 255, 255)
 NORMAL: Color = (0, 225, 255)
 GRASP: Color = (170, 255, 60)
 OTHER_GRASP: Color = (150, 190, 90)
+PLACE: Color = (120, 235, 255)
 ABSTAINED: Color = (255, 70, 60)
 MASKS: tuple[Color, ...] = ((255, 90, 200), (120, 120, 255), (90, 230, 200), (255, 190, 60), (180, 255, 90))
 NORMAL_M = 0.05
-FINGER_M = 0.045
-STEM_M = 0.035
-OPENING_M = 0.012
 
 
 def draw_overlay(answer: 'Answer') -> Canvas:
@@ -64,6 +62,9 @@ def summary(answer: 'Answer') -> tuple[str, Color]:
         more = f', {len(answer.targets) - 1} more' if len(answer.targets) > 1 else ''
         bound = '>' if best.width_is_lower_bound else ''
         return f'grasp: score {best.score:.2f}, width {bound}{best.width_m * 1000:.0f} mm{more}', GRASP
+    if answer.places:
+        place = answer.places[0]
+        return f'place: score {place.score:.2f}, {place.room_m * 1000:.0f} mm beside it', PLACE
     if answer.prediction.in_words:
         return f'answer: {answer.prediction.text[:60]}', KEYPOINT
     if answer.abstentions:
@@ -82,17 +83,6 @@ def _said_hands(hands: Sequence[HandTrajectory]) -> str:
     ahead = max((float(hand.times_s[-1]) for hand in hands if len(hand)), default=0.0)
     judged = '' if all(hand.present is not None for hand in hands) else ', presence not judged'
     return f'{sides} hand, next {ahead:.2g} s{judged}'
-
-
-def gripper_segments(target: GraspTarget) -> FloatArray:
-    """Return the outline of a two-finger gripper at a grasp: (4, 2, 3) segments in the camera frame, metres."""
-    half = (target.width_m + OPENING_M) / 2
-    tip_left, tip_right = (0.0, -half, 0.0), (0.0, half, 0.0)
-    root_left, root_right = (0.0, -half, -FINGER_M), (0.0, half, -FINGER_M)
-    palm, wrist = (0.0, 0.0, -FINGER_M), (0.0, 0.0, -FINGER_M - STEM_M)
-    local = np.array([(tip_left, root_left), (tip_right, root_right), (root_left, root_right), (palm, wrist)])
-    pose = np.asarray(target.grasp)
-    return np.asarray(local @ pose[:3, :3].T + pose[:3, 3])
 
 
 def _scale(canvas: Canvas) -> float:
@@ -188,9 +178,13 @@ def _draw_geometry(canvas: Canvas, answer: 'Answer', scale: float) -> list[tuple
     frame = answer.frame
     legend: list[tuple[str, Color]] = []
     if frame.intrinsics is not None:
-        for index, target in reversed(list(enumerate(answer.targets))):
-            _draw_gripper(canvas, frame.intrinsics, target, scale, best=index == 0)
+        outlines = [(gripper_segments(target), GRASP) for target in answer.targets[:1]]
+        outlines += [(place_segments(place), PLACE) for place in answer.places[:1]]
+        others = [*map(gripper_segments, answer.targets[1:]), *map(place_segments, answer.places[1:])]
+        for lines, color in [*((other, None) for other in others), *outlines]:
+            _draw_lines(canvas, project(lines.reshape(-1, 3), frame.intrinsics), scale, color)
         legend += [('grasp', GRASP)] if answer.targets else []
+        legend += [('place', PLACE)] if answer.places else []
         for contact in answer.contacts:
             _draw_normal(
                 canvas, frame.intrinsics, np.stack((contact.point, contact.point + NORMAL_M * contact.normal)), scale
@@ -213,11 +207,11 @@ def _cross(canvas: Canvas, center: FloatArray, scale: float) -> None:
             line(canvas, center + arm, color, width * scale)
 
 
-def _draw_gripper(canvas: Canvas, intrinsics: Intrinsics, target: GraspTarget, scale: float, *, best: bool) -> None:
-    segments = project(gripper_segments(target), intrinsics).reshape(-1, 2, 2)
-    passes = (((20, 20, 20), 5.0), (GRASP, 3.0)) if best else ((OTHER_GRASP, 1.4),)
+def _draw_lines(canvas: Canvas, pixels: FloatArray, scale: float, best: Color | None) -> None:
+    """Draw the outline of a hand or a place, pixels (2N, 2): in its colour with a dark border, or faintly (None)."""
+    passes = (((20, 20, 20), 5.0), (best, 3.0)) if best else ((OTHER_GRASP, 1.4),)
     for color, width in passes:
-        for ends in segments:
+        for ends in pixels.reshape(-1, 2, 2):
             line(canvas, ends, color, width * scale)
 
 

@@ -17,6 +17,7 @@ OFFLINE = CORE | {
     'scenes',
     'training',
     'bags',
+    'outlines',
     'visualization',
     'view_3d',
     'answer_json',
@@ -41,8 +42,9 @@ ALLOWED = {
     'training': BOTTOM | {'models', 'datasets', 'metrics', 'scenes'},
     'pipeline': CORE - {'pipeline'},
     'drawing': BOTTOM,
-    'visualization': CORE | {'drawing'},
-    'view_3d': CORE | {'drawing', 'visualization'},
+    'outlines': BOTTOM | {'grasping'},
+    'visualization': CORE | {'drawing', 'outlines'},
+    'view_3d': CORE | {'drawing', 'outlines', 'visualization'},
     'answer_json': CORE,
     'frame_files': CORE,
     'page': {'drawing'},
@@ -53,7 +55,7 @@ ALLOWED = {
     'evaluation': OFFLINE - {'evaluation', 'training'} | {'clip_buffer'},
     'demo': OFFLINE | {'report'},
     'cli': OFFLINE | {'report', 'demo'},
-    'nodes': CORE | {'camera_messages', 'scenes', 'bags', 'visualization', 'clip_buffer'},
+    'nodes': CORE | {'camera_messages', 'scenes', 'bags', 'outlines', 'visualization', 'clip_buffer'},
 }
 ROS = ('rclpy', 'launch', 'launch_ros', 'tf2_ros', 'cv_bridge', 'rcl_interfaces', 'std_srvs', 'ament_index_python')
 ONLY_IN = {'torch': {'models', 'training'}, 'transformers': {'models', 'training'}, 'peft': {'models', 'training'}}

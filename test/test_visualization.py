@@ -12,6 +12,7 @@ import pytest
 
 from affordance_ros.answer_json import answer_to_json
 from affordance_ros.errors import Code
+from affordance_ros.outlines import gripper_segments
 from affordance_ros.pipeline import Answer
 from affordance_ros.report import ReportNotes, write_outputs, write_report
 from affordance_ros.results import (
@@ -40,7 +41,6 @@ from affordance_ros.visualization import (
     NORMAL,
     RIGHT_HAND,
     draw_overlay,
-    gripper_segments,
     summary,
 )
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from affordance_ros.geometry.transforms import quaternion_from_matrix
 from affordance_ros.pipeline import Answer
 from affordance_ros.report import numbers, width_text
-from affordance_ros.results import HandTrajectory
+from affordance_ros.results import FloatArray, HandTrajectory
 
 MOST_TARGETS = 2
 
@@ -21,6 +21,8 @@ def print_answer(console: Console, answer: Answer, errors_mm: tuple[float, ...] 
     """Print targets and refusals. errors_mm: distance of each target's contact to the asked part's true surface."""
     if answer.targets:
         console.print(_targets(answer, errors_mm))
+    elif answer.places:
+        console.print(_places(answer))
     elif answer.prediction.keypoints is not None and len(answer.prediction.keypoints):
         pixels = ', '.join(f'({u:.0f}, {v:.0f})' for u, v in answer.prediction.keypoints.points)
         console.print(f'points in the image, pixels: {pixels}', highlight=False)
@@ -48,9 +50,7 @@ def _hand_line(hand: HandTrajectory) -> str:
 
 def _targets(answer: Answer, errors_mm: tuple[float, ...]) -> Table:
     """One column per target, best first: it fits a console of 80 characters."""
-    frame = answer.frame
-    name = (frame.target_frame if frame.target_from_camera is not None else frame.frame_id) or 'camera'
-    known = np.eye(4) if frame.target_from_camera is None else np.asarray(frame.target_from_camera)
+    name, known = _shown_frame(answer)
     shown = answer.targets[:MOST_TARGETS]
     more = f', {len(answer.targets) - len(shown)} more in answer.json' if len(answer.targets) > len(shown) else ''
     table = Table(title=f'grasp targets in frame {name}, best first{more}', title_justify='left')
@@ -64,10 +64,33 @@ def _targets(answer: Answer, errors_mm: tuple[float, ...]) -> Table:
     table.add_row('  xyzw', *(numbers(quaternion_from_matrix(pose[:3, :3]), 2) for pose in poses))
     table.add_row('contact, m', *(numbers(point) for point in points))
     table.add_row('  normal', *(numbers(normal, 2) for normal in normals))
+    if all(target.wrist is not None for target in shown):
+        wrists = [known @ np.asarray(target.wrist) for target in shown]
+        table.add_row(f'{shown[0].wrist_frame}, m', *(numbers(pose[:3, 3]) for pose in wrists))
     table.add_row('width', *(width_text(target) for target in shown))
     table.add_row('score', *(f'{target.score:.2f}' for target in shown))
     if errors_mm:
         table.add_row('error to truth', *(f'{error:.1f} mm' for error in errors_mm[:MOST_TARGETS]))
+    return table
+
+
+def _shown_frame(answer: Answer) -> tuple[str, FloatArray]:
+    """Return the frame that poses are shown in and its pose of the camera (4, 4)."""
+    frame = answer.frame
+    if frame.target_from_camera is None:
+        return frame.frame_id or 'camera', np.eye(4)
+    return frame.target_frame or frame.frame_id or 'camera', np.asarray(frame.target_from_camera)
+
+
+def _places(answer: Answer) -> Table:
+    name, known = _shown_frame(answer)
+    table = Table(title=f'free places in frame {name}, best first', title_justify='left')
+    for head in ('', 'position, m', 'normal', 'patch', 'room', 'score'):
+        table.add_column(head)
+    for index, place in enumerate(answer.places):
+        pose = known @ np.asarray(place.pose)
+        sizes = (f'{2000 * place.radius_m:.0f} mm', f'{1000 * place.room_m:.0f} mm', f'{place.score:.2f}')
+        table.add_row(str(index + 1), numbers(pose[:3, 3]), numbers(pose[:3, 2], 2), *sizes)
     return table
 
 

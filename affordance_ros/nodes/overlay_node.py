@@ -17,13 +17,13 @@ from affordance_ros import msg
 from affordance_ros.camera_messages import rgb_from_message
 from affordance_ros.errors import AffordanceError
 from affordance_ros.geometry.transforms import inverse
-from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.evidence import frame_from, predictions_from
 from affordance_ros.nodes.images import image_message
 from affordance_ros.nodes.lifecycle import RESULT, SENSOR, SuiteNode
 from affordance_ros.nodes.parameters import OverlayParameters
 from affordance_ros.nodes.running import run_node
+from affordance_ros.outlines import gripper_segments, place_segments
 from affordance_ros.pipeline import Answer
 from affordance_ros.visualization import draw_overlay
 
@@ -76,11 +76,13 @@ def drawable(image: Image, evidence: msg.Evidence, targets: msg.GraspTargetArray
     camera_from_header = np.eye(4) if frame.target_from_camera is None else inverse(frame.target_from_camera)
     found = tuple(convert.target_from(target, camera_from_header) for target in targets.targets)
     refused = tuple(convert.abstention_from(item) for item in targets.abstentions)
-    return Answer(frame, predictions[0], tuple(target.contact for target in found), found, refused, {})
+    places = tuple(convert.place_from(place, camera_from_header) for place in targets.places)
+    contacts = tuple(item.contact for item in (*found, *places))
+    return Answer(frame, predictions[0], contacts, found, refused, {}, places)
 
 
 def grasp_markers(message: msg.GraspTargetArray) -> MarkerArray:
-    """Return DELETEALL, then an arrow for every normal and a line list for every gripper, by namespace."""
+    """Return DELETEALL, then an arrow for every normal and a line list for every gripper and place, by namespace."""
     array = MarkerArray(markers=[Marker(header=message.header, action=Marker.DELETEALL)])
     for index, target in enumerate(message.targets):
         good = ColorRGBA(r=0.1, g=0.9, b=0.2, a=1.0) if index == 0 else ColorRGBA(r=0.9, g=0.8, b=0.1, a=0.7)
@@ -91,30 +93,21 @@ def grasp_markers(message: msg.GraspTargetArray) -> MarkerArray:
             Point(x=point.x + 0.05 * normal.x, y=point.y + 0.05 * normal.y, z=point.z + 0.05 * normal.z),
         ]
         arrow.scale.x, arrow.scale.y, arrow.scale.z = 0.004, 0.009, 0.012
-        hand = Marker(
-            header=message.header, ns='grippers', id=index, type=Marker.LINE_LIST, action=Marker.ADD, color=good
-        )
-        hand.scale.x = 0.003
-        hand.points = [convert.point_message(p) for p in _hand_lines(target)]
-        array.markers += [arrow, hand]
+        outline = gripper_segments(convert.target_from(target))
+        array.markers += [arrow, _line_list(message.header, 'grippers', index, good, outline)]
+    for index, place in enumerate(message.places):
+        free = ColorRGBA(r=0.4, g=0.9, b=1.0, a=1.0 if index == 0 else 0.6)
+        outline = place_segments(convert.place_from(place))
+        array.markers.append(_line_list(message.header, 'places', index, free, outline))
     return array
 
 
-def _hand_lines(target: msg.GraspTarget) -> Any:
-    """Return the ends (N, 3) of the lines of a gripper: two fingers, the bar between them, the stem."""
-    half, length = target.width_m / 2 + 0.006, GripperSettings().finger_length_m
-    corners = [
-        (0, half, 0),
-        (0, half, -length),
-        (0, -half, 0),
-        (0, -half, -length),
-        (0, half, -length),
-        (0, -half, -length),
-        (0, 0, -length),
-        (0, 0, -2 * length),
-    ]
-    pose = convert.matrix_from_pose(target.grasp)
-    return np.array(corners) @ pose[:3, :3].T + pose[:3, 3]
+def _line_list(header: Any, group: str, index: int, color: ColorRGBA, segments: Any) -> Marker:
+    """Return segments (N, 2, 3) as one marker."""
+    lines = Marker(header=header, ns=group, id=index, type=Marker.LINE_LIST, action=Marker.ADD, color=color)
+    lines.scale.x = 0.003
+    lines.points = [convert.point_message(point) for point in segments.reshape(-1, 3)]
+    return lines
 
 
 def main() -> None:
