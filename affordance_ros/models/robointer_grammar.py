@@ -8,6 +8,7 @@ from affordance_ros.models.parts.grammar import (
     digits,
     either,
     grammar_of,
+    number_up_to,
     repeated,
     sequence,
     whole_number,
@@ -20,10 +21,13 @@ PIXEL = whole_number(4)
 _COMMA = Pattern(', ?', 2)
 
 
-def answer_grammar(task: Task, *, shares: bool, options: int = 4) -> Grammar | None:
+def answer_grammar(
+    task: Task, *, shares: bool, options: int = 4, limits: tuple[int, int] | None = None
+) -> Grammar | None:
     """Return the grammar of a task, None for a plan, which is free text.
 
-    shares: numbers are shares of the sides, else pixels. options: how many a choice has.
+    shares: numbers are shares of the sides, else pixels. options: how many a choice has. limits: largest x and y in
+    pixels, None: whatever four digits can say.
     """
     if task.kind == 'choice':
         return grammar_of(Pattern(f'[A-{"ABCD"[options - 1]}]', 1))
@@ -31,8 +35,8 @@ def answer_grammar(task: Task, *, shares: bool, options: int = 4) -> Grammar | N
         return grammar_of(either('Yes', 'No'))
     if task.kind == 'text':
         return None
-    number = SHARE if shares else PIXEL
-    pair = sequence('[', number, _COMMA, number, ']')
+    x, y = [SHARE if shares else PIXEL] * 2 if limits is None else [number_up_to(limit) for limit in limits]
+    pair = sequence('[', x, _COMMA, y, ']')
     if task.kind == 'trace':
         pairs = sequence(pair, repeated(sequence(_COMMA, pair), 1, MOST_WAYPOINTS - 1))
     else:

@@ -139,13 +139,17 @@ class RoboInterQwen:
                 Code.BAD_INPUT, f'the question names {message.count(IMAGE_TOKEN)} image(s), {len(frames)} are given'
             )
         prompt = chatml(place_images(message, len(frames), self._form))
-        asking = Asking(prompt, [each.rgb for each in frames], self._settings, guide=self._guide(task, query))
+        guide = self._guide(task, query, frames[-1])
+        asking = Asking(prompt, [each.rgb for each in frames], self._settings, guide=guide)
         return self.asker.ask(asking, listener)
 
-    def _guide(self, task: Task, query: Query) -> Guide | None:
-        """Return what keeps the answer in the format of its task; a plan has none."""
-        grammar = answer_grammar(task, shares=False, options=len(query.options[:4]) or 4)
-        if self._guides is None or grammar is None:
+    def _guide(self, task: Task, query: Query, newest: Frame) -> Guide | None:
+        """Return what keeps the answer in the format of its task and in the image; a plan has none."""
+        if self._guides is None:
+            return None
+        limits = self.asker.network.preparation.resized(newest.width, newest.height)
+        grammar = answer_grammar(task, shares=False, options=len(query.options[:4]) or 4, limits=limits)
+        if grammar is None:
             return None
         check_fits(grammar, self._settings.max_new_tokens, 'robointer_qwen')
         return self._guides.guide(grammar, self.asker.network.device)

@@ -65,6 +65,16 @@ def test_random_geometry_parses_without_a_repair(vocabulary, tokenizer, task, sh
         assert forced >= 5
 
 
+@pytest.mark.parametrize('task', GEOMETRY, ids=lambda task: task.name)
+def test_pixels_stay_within_the_image_that_the_network_saw(vocabulary, tokenizer, task):
+    grammar = answer_grammar(task, shares=False, limits=(308, 168))
+    for seed in range(25):
+        text, _ = written(vocabulary, tokenizer, grammar, seed)
+        geometry = read_geometry(text, task, Coordinates((640 / 308, 360 / 168), (640, 360), shares=False))
+        assert not geometry.outside
+        assert set(geometry.repairs) <= {'corners put in order'}
+
+
 def test_choices_and_decisions_are_read(vocabulary, tokenizer):
     by_kind = {task.kind: task for task in TASKS}
     letters = {
