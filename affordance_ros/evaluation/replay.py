@@ -6,8 +6,9 @@ No DDS and no clock: frames are paired by their header stamps, the transforms of
 and the order is that of the bag, so a run can be repeated.
 """
 
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,11 @@ import cv2
 import numpy as np
 
 from affordance_ros.bags import BagTopics, read_frames
-from affordance_ros.clip_buffer import ClipBuffer
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.evaluation.records import RunFolder, answered, refused
+from affordance_ros.evaluation.askers import Asker
+from affordance_ros.evaluation.records import Json, RunFolder, answered, refused
 from affordance_ros.evaluation.selection import Chosen, FrameChoice
-from affordance_ros.models.base import AffordanceModel
-from affordance_ros.models.registry import MODELS
-from affordance_ros.pipeline import PipelineSettings, run
+from affordance_ros.pipeline import Answer, PipelineSettings
 from affordance_ros.results import Frame, Query
 from affordance_ros.view_3d import draw_view_3d
 from affordance_ros.visualization import draw_overlay
@@ -30,6 +29,7 @@ from affordance_ros.visualization import draw_overlay
 OVERLAYS, VIEWS = 'overlays', 'views_3d'
 BAD_FRAMES = 'bad_frames.txt'
 _JPEG_QUALITY = 85
+OnAnswer = Callable[[Json], None]
 
 
 @dataclass(frozen=True)
@@ -47,20 +47,24 @@ class ReplaySettings:
 
 @dataclass
 class Ledger:
-    """What became of the frames of the bag. unreadable: (stamp_ns, sentence) of images that could not be decoded."""
+    """What became of the frames of the bag. unreadable: (stamp_ns, sentence) of images that could not be decoded.
+
+    dropped: those that a real-time replay showed while the graph was busy with another.
+    """
 
     frames: int = 0
     paired: int = 0
     chosen: int = 0
+    dropped: int = 0
     unreadable: list[tuple[int, str]] = field(default_factory=list)
 
 
 def replay(
     settings: ReplaySettings,
-    model: AffordanceModel,
+    asker: Asker,
     folder: RunFolder,
     done: int,
-    on_answer: Callable[[dict[str, Any]], None] | None = None,
+    on_answer: OnAnswer | None = None,
 ) -> Ledger:
     """Ask and write the answers into `folder`, after the `done` lines that an earlier run left there.
 
@@ -70,65 +74,66 @@ def replay(
     """
     ledger = Ledger()
     line = 0
-    entry = MODELS.get(model.describe().name)
-    clips = ClipBuffer() if entry is not None and entry.clip else None
-    for chosen in settings.choice.select(_counted(settings, ledger, clips)):
+    for chosen in settings.choice.select(counted(settings, ledger, asker.see)):
         ledger.chosen += 1
         for index, query in enumerate(settings.prompts):
             line += 1
             if line <= done:
                 continue
-            record, times = _ask(settings, (model, clips), folder.path, (chosen, index, query))
+            record, times = _ask(settings, asker, folder.path, (chosen, index, query))
             folder.append(record, times)
             if on_answer is not None:
                 on_answer(record)
-    (folder.path / BAD_FRAMES).write_text(''.join(f'{stamp} {why}\n' for stamp, why in ledger.unreadable))
+    write_bad_frames(folder, ledger)
     return ledger
 
 
-def _counted(settings: ReplaySettings, ledger: Ledger, clips: ClipBuffer | None) -> Iterator[Frame]:
+def write_bad_frames(folder: RunFolder, ledger: Ledger) -> None:
+    """Write the list of the images that could not be read."""
+    (folder.path / BAD_FRAMES).write_text(''.join(f'{stamp} {why}\n' for stamp, why in ledger.unreadable))
+
+
+def counted(settings: ReplaySettings, ledger: Ledger, see: Callable[[Frame], None]) -> Iterator[Frame]:
+    """Yield the frames of the bag; count and show them."""
     frames = read_frames(
         settings.bag, settings.topics, on_bad=lambda stamp, error: ledger.unreadable.append((stamp, error.message))
     )
     for frame in frames:
         ledger.frames += 1
         ledger.paired += frame.depth is not None
-        if clips is not None:
-            clips.add(frame.stamp_ns, frame)
+        see(frame)
         yield frame
 
 
-def _ask(
-    settings: ReplaySettings,
-    asked: tuple[AffordanceModel, ClipBuffer | None],
-    out: Path,
-    question: tuple[Chosen, int, Query],
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the record of an answer or a refusal, and its times. A model for clips gets the frames before as well."""
-    (model, clips), (chosen, index, query) = asked, question
-    head = {'stamp_ns': chosen.frame.stamp_ns, 'prompt': index}
+def _ask(settings: ReplaySettings, asker: Asker, out: Path, question: tuple[Chosen, int, Query]) -> tuple[Json, Json]:
+    """Return the record of an answer or a refusal, and its times."""
+    chosen, index, query = question
     start = time.perf_counter()
     try:
-        answer = run(model, _shown(chosen.frame, clips), query, settings.pipeline)
+        asked = asker.ask(chosen, query)
     except AffordanceError as error:
         if error.code in (Code.OOM, Code.WORKER_DIED, Code.CANCELED):
             raise
-        return refused(chosen, index, query, error), {**head, 'seconds': {'total': time.perf_counter() - start}}
+        return refused(chosen, index, query, error), times_of(chosen, index, {'total': time.perf_counter() - start})
     total = time.perf_counter() - start
-    name = overlay_name(chosen.index, index)
+    write_pictures(settings, out, (chosen, index), asked.answer)
+    times = times_of(chosen, index, {'total': total, **asked.seconds}, asked.image_age_s)
+    return answered(chosen, index, asked.answer), times
+
+
+def times_of(chosen: Chosen, prompt: int, seconds: Mapping[str, float], image_age_s: float = math.nan) -> Json:
+    """Return the line of times.jsonl for a question."""
+    line: Json = {'stamp_ns': chosen.frame.stamp_ns, 'prompt': prompt, 'seconds': dict(seconds)}
+    return line if math.isnan(image_age_s) else {**line, 'image_age_s': image_age_s}
+
+
+def write_pictures(settings: ReplaySettings, out: Path, question: tuple[Chosen, int], answer: Answer) -> None:
+    """Write the overlay and the 3D view of an answer, as the settings say."""
+    name = overlay_name(question[0].index, question[1])
     if settings.overlays:
         _write_jpeg(out / OVERLAYS / name, draw_overlay(answer))
     if settings.views and answer.frame.depth is not None and answer.frame.intrinsics is not None:
         _write_jpeg(out / VIEWS / name, draw_view_3d(answer))
-    return answered(chosen, index, answer), {**head, 'seconds': {**answer.seconds, 'total': total}}
-
-
-def _shown(frame: Frame, clips: ClipBuffer | None) -> Frame | Sequence[Frame]:
-    """Return a frame, or the clip that ends with it. Raises AffordanceError NO_CLIP."""
-    if clips is None:
-        return frame
-    found: list[Frame] = clips.clip(frame.stamp_ns, 0.0, ending=(frame.stamp_ns, frame))
-    return found
 
 
 def overlay_name(frame_index: int, prompt: int) -> str:

@@ -6,17 +6,18 @@ import dataclasses
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.evaluation.askers import Asker, ModelAsker
 from affordance_ros.evaluation.fingerprint import fingerprint
 from affordance_ros.evaluation.gates import Gate, Verdict, judge
 from affordance_ros.evaluation.labels import Labels
 from affordance_ros.evaluation.records import Json, RunFolder
-from affordance_ros.evaluation.replay import Ledger, ReplaySettings, replay
+from affordance_ros.evaluation.replay import Ledger, OnAnswer, ReplaySettings, replay
 from affordance_ros.evaluation.replay_report import Finished, write_replay_report
 from affordance_ros.evaluation.results_bag import RESULTS, write_results_bag
 from affordance_ros.evaluation.scores import score_answers
@@ -32,7 +33,7 @@ FRAMES = 'frames.json'
 class Evaluation:
     """What is evaluated; `settings.topics` as `bags.look_into` found them.
 
-    versions: of the installed packages, for run.json. labels: truth by stamp.
+    versions: of the installed packages, for run.json. labels: truth by stamp. mode: how it was asked, for run.json.
     """
 
     settings: ReplaySettings
@@ -41,30 +42,43 @@ class Evaluation:
     gates: tuple[Gate, ...] = ()
     labels: Labels | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    mode: str = 'offline'
 
 
-def evaluate(
-    evaluation: Evaluation, model: AffordanceModel, on_answer: Callable[[Json], None] | None = None
-) -> tuple[Verdict, ...]:
+def evaluate(evaluation: Evaluation, model: AffordanceModel, on_answer: OnAnswer | None = None) -> tuple[Verdict, ...]:
     """Replay, write every file into `out`, and return how the gates ended.
 
     Raises:
         AffordanceError: as `replay` does, BAD_INPUT for a folder that holds another run, NO_IMAGE when not one image of
             the bag can be used.
     """
-    settings = evaluation.settings
+    return evaluate_with(evaluation, ModelAsker(model, evaluation.settings.pipeline), on_answer)
+
+
+def evaluate_with(evaluation: Evaluation, asker: Asker, on_answer: OnAnswer | None = None) -> tuple[Verdict, ...]:
+    """Do what `evaluate` does with whoever answers."""
     folder = RunFolder(evaluation.out)
-    done = folder.begin(describe(settings, model.describe(), evaluation.versions), resume=evaluation.resume)
+    done = folder.begin(description(evaluation, asker.describe()), resume=evaluation.resume)
     for line in folder.answers():
         if on_answer is not None:
             on_answer(line)
-    ledger = replay(settings, model, folder, done, on_answer)
+    ledger = replay(evaluation.settings, asker, folder, done, on_answer)
+    return close(evaluation, folder, ledger)
+
+
+def close(evaluation: Evaluation, folder: RunFolder, ledger: Ledger) -> tuple[Verdict, ...]:
+    """Write what became of the frames and everything that follows from the answers. Raises NO_IMAGE without any."""
     if ledger.unreadable and not ledger.frames:
         raise AffordanceError(
             Code.NO_IMAGE, f'none of the {len(ledger.unreadable)} images can be used: {ledger.unreadable[0][1]}'
         )
     (folder.path / FRAMES).write_text(json.dumps(_frames(ledger)) + '\n')
     return finish(folder, evaluation.gates, evaluation.labels)
+
+
+def description(evaluation: Evaluation, model: ModelInfo) -> Json:
+    """Return run.json of an evaluation."""
+    return {'mode': evaluation.mode, **describe(evaluation.settings, model, evaluation.versions)}
 
 
 def finish(folder: RunFolder, gates: Sequence[Gate] = (), labels: Labels | None = None) -> tuple[Verdict, ...]:
@@ -111,6 +125,7 @@ def _frames(ledger: Ledger) -> Json:
         'with_depth': ledger.paired,
         'asked': ledger.chosen,
         'unreadable': len(ledger.unreadable),
+        'dropped': ledger.dropped,
     }
 
 

@@ -60,7 +60,7 @@ class FrameChoice:
     def select(self, frames: Iterable[Frame]) -> Iterator[Chosen]:
         """Yield the chosen ones. Raises BAD_INPUT at the end when a stamp was not there."""
         missing = set(self.stamps_ns)
-        last: npt.NDArray[np.uint8] | None = None
+        last: Frame | None = None
         for index, frame in enumerate(frames):
             if self.kind == 'every' and index % self.every:
                 continue
@@ -69,11 +69,10 @@ class FrameChoice:
                 missing -= near
                 if not near:
                     continue
-            small = thumbnail(frame)
-            change = 0.0 if last is None else float(cv2.absdiff(last, small).mean())
+            change = changed(last, frame)
             if self.kind == 'change' and last is not None and change < self.threshold:
                 continue
-            last = small
+            last = frame
             yield Chosen(frame, index, change)
         if missing:
             names = ', '.join(f'{stamp / 1e9:.3f}' for stamp in sorted(missing))
@@ -84,6 +83,11 @@ def nanoseconds(seconds: str) -> int:
     """Return the nanoseconds of decimal seconds, exactly: a float would lose the last three digits of a stamp."""
     whole, _, part = seconds.strip().partition('.')
     return int(whole) * 10**9 + int((part + '0' * 9)[:9])
+
+
+def changed(before: Frame | None, frame: Frame) -> float:
+    """Return the mean difference of grey levels, 0 to 255, on small copies; 0 without a frame before."""
+    return 0.0 if before is None else float(cv2.absdiff(thumbnail(before), thumbnail(frame)).mean())
 
 
 def thumbnail(frame: Frame) -> npt.NDArray[np.uint8]:
