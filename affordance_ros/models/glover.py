@@ -5,7 +5,6 @@
 Reads what the official merge script writes. CLIP comes from its own folder; both SAMs are inside the checkpoint.
 """
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from affordance_ros.models.base import ModelInfo, Progress, ProgressCallback, St
 from affordance_ros.models.glover_answer import GloverAnswer
 from affordance_ros.models.glover_maps import find_places
 from affordance_ros.models.glover_network import GloverNetwork, ImageCodes
-from affordance_ros.models.glover_options import TASKS, GloverConfig, source_of
+from affordance_ros.models.glover_options import TASKS, GloverConfig
 from affordance_ros.models.glover_prompts import (
     IMAGE_END,
     IMAGE_START,
@@ -33,8 +32,11 @@ from affordance_ros.models.glover_prompts import (
     build_question,
 )
 from affordance_ros.models.parts.added_tokens import AddedTokenTokenizer
+from affordance_ros.models.parts.checkpoint_folder import checkpoint_folder
 from affordance_ros.models.parts.decoding import Prompt, PromptCache, Session, Watch, write
 from affordance_ros.models.parts.device import count_memory, torch_dtype, torch_errors
+from affordance_ros.models.parts.llava_loading import LlavaSource
+from affordance_ros.models.parts.remembered import Remembered
 from affordance_ros.models.parts.text_options import check_known
 from affordance_ros.results import Frame, Prediction, Query
 
@@ -80,7 +82,7 @@ class Glover:
     def __init__(self, config: GloverConfig) -> None:
         self._config = config
         self._profile = PROFILES[config.profile]
-        source = source_of(config, self.name)
+        source = LlavaSource.of(config, checkpoint_folder(config.checkpoint, self.name, 'glover'), config.clip)
         self.tokenizer = AddedTokenTokenizer.from_folder(source.checkpoint)
         self.seg_id, *_ = (self.tokenizer.id_of(token) for token in (SEG_TOKEN, IMAGE_START, IMAGE_END))
         with torch_errors(f'loading {self.name}', device=config.device):
@@ -89,9 +91,8 @@ class Glover:
         self._check_vocabulary(source.checkpoint)
         given = config.text_in_second_stage
         self._text_in_second = self._profile.text_in_second_stage if given is None else given
-        self._cached: tuple[bytes, ImageCodes] | None = None
+        self._codes: Remembered[ImageCodes] = Remembered()
         self._prompts = PromptCache() if config.share_prefix else None
-        self.encoded_images = 0
 
     def _check_vocabulary(self, folder: Path) -> None:
         size = int(self.network.llm.config.vocab_size)
@@ -160,17 +161,22 @@ class Glover:
             )
         return ids
 
+    @property
+    def encoded_images(self) -> int:
+        """How many images went through CLIP and SAM so far."""
+        return self._codes.computed
+
     def _encode(self, rgb: npt.NDArray[np.uint8], stop: StopFlag | None) -> ImageCodes:
         """Return the codes of an image; those of the last one are remembered, so that several questions share them."""
-        key = hashlib.blake2b(rgb.tobytes() + str(rgb.shape).encode(), digest_size=16).digest()
-        if self._cached is None or self._cached[0] != key:
+
+        def encode() -> ImageCodes:
             check_stop(stop)
             features = self.network.project(self.network.clip_features(self.network.clip_pixels(rgb)))
             check_stop(stop)
             scaled = self.network.scale(rgb)
-            self._cached = key, ImageCodes(features, self.network.sam.encode(scaled.pixels), scaled)
-            self.encoded_images += 1
-        return self._cached[1]
+            return ImageCodes(features, self.network.sam.encode(scaled.pixels), scaled)
+
+        return self._codes.get(rgb, encode)
 
     def _write(self, ids: list[int], codes: ImageCodes, watch: _Request) -> _Said:
         settings = self._config.settings(self._profile.decode)

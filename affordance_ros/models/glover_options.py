@@ -3,13 +3,9 @@
 """What GLOVER is loaded with."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.glover_prompts import PROFILES
-from affordance_ros.models.parts.device import torch_dtype
-from affordance_ros.models.parts.llava_loading import LlavaSource
-from affordance_ros.models.parts.placement import AUTO, main_device
 from affordance_ros.models.parts.text_options import TextOptions, check_known
 
 TASKS = ('', 'contact', 'heatmap', 'keypoints')
@@ -41,25 +37,3 @@ class GloverConfig(TextOptions):
         ):
             if not fits:
                 raise AffordanceError(Code.BAD_INPUT, f'{name} must be {rule}, got {getattr(self, name)}')
-
-
-def source_of(config: GloverConfig, name: str) -> LlavaSource:
-    """Return where the parts come from. Raises MISSING_WEIGHTS when there is no such folder."""
-    if config.checkpoint is None:
-        raise AffordanceError(
-            Code.MISSING_WEIGHTS,
-            f'{name} needs checkpoint=: the folder of a release or of merge_weights.py (docs/models/glover.md)',
-        )
-    folder = Path(config.checkpoint)
-    if not (folder / 'config.json').is_file():
-        raise AffordanceError(Code.MISSING_WEIGHTS, f'{folder} is no checkpoint folder: it has no config.json')
-    clip = Path(config.clip) if config.clip else None
-    return LlavaSource(
-        checkpoint=folder,
-        clip=clip,
-        device=main_device(config.device),
-        dtype=torch_dtype(config.dtype),
-        spread=config.device == AUTO,
-        quantization=config.quantization,
-        attention=config.attention,
-    )

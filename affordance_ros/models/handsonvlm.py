@@ -32,10 +32,10 @@ from affordance_ros.models.handsonvlm_prompts import (
 from affordance_ros.models.handsonvlm_video import RGB, FrameTokens, choose_crop, take_clip, visual_tokens
 from affordance_ros.models.handsonvlm_writing import ForcedAnswer, HandSession
 from affordance_ros.models.parts.added_tokens import AddedTokenTokenizer
+from affordance_ros.models.parts.checkpoint_folder import checkpoint_folder
 from affordance_ros.models.parts.decoding import PromptCache, Watch, Written, write
-from affordance_ros.models.parts.device import count_memory, torch_dtype, torch_errors
+from affordance_ros.models.parts.device import count_memory, torch_errors
 from affordance_ros.models.parts.llava_loading import LlavaSource
-from affordance_ros.models.parts.placement import AUTO, main_device
 from affordance_ros.models.parts.remembered import Remembered
 from affordance_ros.models.parts.text_options import check_known
 from affordance_ros.models.parts.tokenizer import IMAGE_ID
@@ -65,7 +65,7 @@ class HandsOnVLM:
     def __init__(self, config: HandsOnVLMConfig) -> None:
         self._config = config
         self._profile = PROFILES[config.profile]
-        source = _source(config)
+        source = LlavaSource.of(config, checkpoint_folder(config.checkpoint, 'handsonvlm'), config.clip)
         with torch_errors('loading handsonvlm', device=config.device):
             self.network = HandsNetwork(source)
         self.tokenizer = AddedTokenTokenizer.from_folder(source.checkpoint)
@@ -216,25 +216,3 @@ def _name_of(hand_id: int, tokenizer: AddedTokenTokenizer, folder: Path) -> str:
             return name
     text = f'{folder}: config.json says that token {hand_id} is a hand, but added_tokens.json has no such id'
     raise AffordanceError(Code.BAD_CHECKPOINT, text)
-
-
-def _source(config: HandsOnVLMConfig) -> LlavaSource:
-    if config.checkpoint is None:
-        raise AffordanceError(
-            Code.MISSING_WEIGHTS,
-            'handsonvlm needs checkpoint=: the folder of a release (docs/models/handsonvlm.md lists them)',
-        )
-    folder = Path(config.checkpoint)
-    if not (folder / 'config.json').is_file():
-        raise AffordanceError(Code.MISSING_WEIGHTS, f'{folder} is no checkpoint folder: it has no config.json')
-    clip = Path(config.clip) if config.clip else None
-    return LlavaSource(
-        folder,
-        clip,
-        None,
-        main_device(config.device),
-        torch_dtype(config.dtype),
-        spread=config.device == AUTO,
-        quantization=config.quantization,
-        attention=config.attention,
-    )

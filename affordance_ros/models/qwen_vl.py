@@ -13,6 +13,7 @@ from typing import ClassVar
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.base import ModelInfo, Progress, ProgressCallback, StopFlag, check_stop, single_frame
 from affordance_ros.models.parts.answer_dialects import COORDINATES, DIALECTS, OF_FAMILY, Ask, Dialect
+from affordance_ros.models.parts.checkpoint_folder import checkpoint_folder
 from affordance_ros.models.parts.decoding import DecodeSettings, Guide
 from affordance_ros.models.parts.device import count_memory, torch_errors
 from affordance_ros.models.parts.dialect_answers import read_places, split_thought, unit_of
@@ -20,7 +21,7 @@ from affordance_ros.models.parts.dialect_grammar import dialect_grammar
 from affordance_ros.models.parts.grammar import GuideVocabulary, check_fits
 from affordance_ros.models.parts.qwen_guides import byte_level_table
 from affordance_ros.models.parts.qwen_vl_asking import IMAGE, Asking, Listener, QwenVLAsker, Reply
-from affordance_ros.models.parts.qwen_vl_loading import find_folder, read_config
+from affordance_ros.models.parts.qwen_vl_loading import SUB_FOLDER, read_config
 from affordance_ros.models.parts.text_options import TextOptions, check_known
 from affordance_ros.results import Frame, Prediction, Query, Trace
 
@@ -80,7 +81,7 @@ class QwenVL:
 
     def __init__(self, config: QwenVLConfig) -> None:
         self._config = config
-        self._family = read_config(find_folder(config.checkpoint, 'qwen_vl'))[0]
+        self._family = read_config(checkpoint_folder(config.checkpoint, 'qwen_vl', also_in=SUB_FOLDER))[0]
         self.dialect = config.spoken(self._family)
         with torch_errors('loading qwen_vl', device=config.device):
             self.asker = QwenVLAsker(config, 'qwen_vl')

@@ -23,6 +23,7 @@ from affordance_ros.models.base import (
     check_stop,
     single_frame,
 )
+from affordance_ros.models.parts.checkpoint_folder import checkpoint_folder
 from affordance_ros.models.parts.decoding import (
     DecodeSettings,
     Guide,
@@ -108,7 +109,7 @@ class RoboInter:
         self._profile = PROFILES[config.profile]
         self._multi_image = config.multi_image or self._profile.multi_image
         self._book: dict[str, Question] = read_book(Path(config.prompts) if config.prompts else None)
-        folder = _folder(config)
+        folder = checkpoint_folder(config.checkpoint, 'robointer')
         self.tokenizer = QwenTokenizer(folder)
         with torch_errors('loading robointer', device=config.device):
             self.network = OneVisionNetwork(_source(config, folder, len(self.tokenizer)))
@@ -232,17 +233,6 @@ def _task(query: Query) -> Task:
     name = query.task or TASK_OF_A_PLAIN_QUERY
     check_known('task', name, BY_NAME)
     return BY_NAME[name]
-
-
-def _folder(config: RoboInterConfig) -> Path:
-    if config.checkpoint is None:
-        raise AffordanceError(
-            Code.MISSING_WEIGHTS, 'robointer needs checkpoint=: the folder of the release (docs/models/robointer.md)'
-        )
-    folder = Path(config.checkpoint)
-    if not (folder / 'config.json').is_file():
-        raise AffordanceError(Code.MISSING_WEIGHTS, f'{folder} is no checkpoint folder: it has no config.json')
-    return folder
 
 
 def _source(config: RoboInterConfig, folder: Path, tokens: int) -> OneVisionSource:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.models.parts.checkpoint_folder import checkpoint_folder
 from affordance_ros.models.parts.conversation import TEMPLATES
 from affordance_ros.models.parts.decoding import DecodeSettings
-from affordance_ros.models.parts.device import torch_dtype
 from affordance_ros.models.parts.framing import FRAMINGS
 from affordance_ros.models.parts.llava_loading import LlavaSource
-from affordance_ros.models.parts.placement import AUTO, main_device
 from affordance_ros.models.parts.text_options import TextOptions, check_known
 from affordance_ros.models.parts.tokenizer import IMAGE_TOKEN
 from affordance_ros.models.robopoint_official import POINT_SUFFIX, official_demo_message, official_image_first
@@ -81,22 +80,5 @@ def template_by_name(checkpoint: str) -> str:
 
 def source_of(config: RoboPointConfig) -> LlavaSource:
     """Return where the parts come from. Raises MISSING_WEIGHTS when there is no such folder."""
-    if config.checkpoint is None:
-        raise AffordanceError(
-            Code.MISSING_WEIGHTS,
-            'robopoint needs checkpoint=: the folder of a release (docs/models/robopoint.md lists them), or pocket',
-        )
-    folder = Path(config.checkpoint)
-    if not (folder / 'config.json').is_file():
-        raise AffordanceError(Code.MISSING_WEIGHTS, f'{folder} is no checkpoint folder: it has no config.json')
-    clip = Path(config.clip) if config.clip else None
-    return LlavaSource(
-        folder,
-        clip,
-        Path(config.base) if config.base else None,
-        main_device(config.device),
-        torch_dtype(config.dtype),
-        spread=config.device == AUTO,
-        quantization=config.quantization,
-        attention=config.attention,
-    ).with_base()
+    folder = checkpoint_folder(config.checkpoint, 'robopoint')
+    return LlavaSource.of(config, folder, config.clip, config.base).with_base()

@@ -14,11 +14,12 @@ from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaFo
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.models.base import LoadOptions
 from affordance_ros.models.parts.checkpoint import StrictLoader, has_weights, read_json, read_tensors, weight_files
 from affordance_ros.models.parts.clip_image import ClipPreprocessor
-from affordance_ros.models.parts.device import check_attention
+from affordance_ros.models.parts.device import check_attention, torch_dtype
 from affordance_ros.models.parts.lora import LoraAdapter
-from affordance_ros.models.parts.placement import Placement, place
+from affordance_ros.models.parts.placement import AUTO, Placement, main_device, place
 from affordance_ros.models.parts.quantization import quantize_linears
 
 _LOG = logging.getLogger(__name__)
@@ -55,6 +56,20 @@ class LlavaSource:
     def is_lora(self) -> bool:
         """Whether the checkpoint is an unmerged adapter."""
         return (self.checkpoint / 'adapter_config.json').is_file()
+
+    @classmethod
+    def of(cls, options: LoadOptions, folder: Path, clip: str | None, base: str | None = None) -> 'LlavaSource':
+        """Return the source that the options of a model name."""
+        return cls(
+            folder,
+            Path(clip) if clip else None,
+            Path(base) if base else None,
+            main_device(options.device),
+            torch_dtype(options.dtype),
+            spread=options.device == AUTO,
+            quantization=options.quantization,
+            attention=options.attention,
+        )
 
     def with_base(self) -> 'LlavaSource':
         """Return a source whose base is there if and only if the checkpoint is a LoRA."""

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.base import Progress, ProgressCallback, StopFlag, check_stop
 from affordance_ros.models.parts.checkpoint import read_json
+from affordance_ros.models.parts.checkpoint_folder import checkpoint_folder
 from affordance_ros.models.parts.decoding import (
     DecodeSettings,
     Guide,
@@ -31,7 +32,7 @@ from affordance_ros.models.parts.placement import AUTO, main_device
 from affordance_ros.models.parts.qwen_tokenizer import QwenTokenizer
 from affordance_ros.models.parts.qwen_vl import QwenVLNetwork, Seen
 from affordance_ros.models.parts.qwen_vl_image import Rgb
-from affordance_ros.models.parts.qwen_vl_loading import QwenVLSource, find_folder
+from affordance_ros.models.parts.qwen_vl_loading import SUB_FOLDER, QwenVLSource
 from affordance_ros.models.parts.remembered import Remembered
 from affordance_ros.models.parts.text_options import TextOptions
 
@@ -88,7 +89,7 @@ class QwenVLAsker:
     """Loads in the constructor: `network`, `tokenizer` and `generation` of one checkpoint."""
 
     def __init__(self, options: TextOptions, model: str) -> None:
-        self.folder = find_folder(options.checkpoint, model)
+        self.folder = checkpoint_folder(options.checkpoint, model, also_in=SUB_FOLDER)
         self.tokenizer = QwenTokenizer(self.folder)
         self.generation = read_generation(self.folder, self.tokenizer)
         image_ids = self.tokenizer.encode(_IMAGE_PAD)

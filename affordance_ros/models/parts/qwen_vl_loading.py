@@ -65,22 +65,6 @@ class TextHalf(torch.nn.Module):
         self.lm_head = torch.nn.Linear(config.hidden_size, config.vocab_size, bias=False)
 
 
-def find_folder(checkpoint: str | None, model: str) -> Path:
-    """Return the folder with config.json: the checkpoint itself or its sub-folder `huggingface`."""
-    if checkpoint is None:
-        raise AffordanceError(
-            Code.MISSING_WEIGHTS, f'{model} needs checkpoint=: the folder of a release (docs/models/{model}.md)'
-        )
-    folder = Path(checkpoint)
-    for here in (folder, folder / SUB_FOLDER):
-        if (here / 'config.json').is_file():
-            return here
-    raise AffordanceError(
-        Code.MISSING_WEIGHTS,
-        f'{folder} is no checkpoint folder: there is no config.json in it nor in {folder / SUB_FOLDER}',
-    )
-
-
 def read_config(folder: Path) -> tuple[str, Any]:
     """Return (family, configuration of transformers). Raises BAD_CHECKPOINT for another kind of model."""
     stored = read_json(folder / 'config.json')
