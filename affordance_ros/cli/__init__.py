@@ -257,7 +257,7 @@ def compare(
 
 @evaluation.command()
 def dataset(  # noqa: PLR0913 - the options of a command
-    name: Annotated[str, typer.Argument(help='robointer_vqa or where2place.')],
+    name: Annotated[str, typer.Argument(help='See docs/benchmarks.md; a wrong name lists them.')],
     root: Annotated[Path, typer.Option(help='Folder of the data set in the layout of its owners.')],
     out: Annotated[Path, typer.Option(help='Folder for answers.jsonl, metrics.json and the official answer files.')],
     model: Annotated[str, typer.Option(help='See: affordance models.')],
@@ -266,7 +266,7 @@ def dataset(  # noqa: PLR0913 - the options of a command
     dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = 'float32',
     task: Annotated[list[str] | None, typer.Option(help='Only this task. Repeatable.')] = None,
     limit: Annotated[int | None, typer.Option(min=1, help='Only so many questions of each task.')] = None,
-    split: Annotated[str, typer.Option(help='val or train.')] = 'val',
+    split: Annotated[str, typer.Option(help='train, val or test; empty: the one of the published figures.')] = '',
     coordinates: Annotated[
         str, typer.Option(help='Format of the answers: origin, llava or smart_resize; empty: that of the model.')
     ] = '',

@@ -1,8 +1,12 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What of an answer is too large for a line of JSON: maps and masks, in files of their own beside the answers."""
+"""What of an answer is too large for a line of JSON: maps and masks, in files of their own beside the answers.
+
+All shards of a run share one folder of them.
+"""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +21,22 @@ _FILE = 'attachment'
 
 @dataclass(frozen=True)
 class Attachment:
-    """The content of a file, put where a value of a line would be. suffix: of its name, as '.png'."""
+    """The content of a file, put where a value of a line would be. suffix: of its name, as '.png'.
 
-    content: bytes
+    content: bytes, or the path of a file that is read when the line is written.
+    """
+
+    content: bytes | Path
     suffix: str
+
+    def read(self) -> bytes:
+        """Return the content. Raises BAD_INPUT that names a file that cannot be read."""
+        if isinstance(self.content, bytes):
+            return self.content
+        try:
+            return self.content.read_bytes()
+        except OSError as error:
+            raise AffordanceError(Code.BAD_INPUT, f'{self.content} cannot be read: {error}') from error
 
 
 def stored(line: Json, folder: Path) -> Json:
@@ -36,12 +52,13 @@ def _stored(value: Any, folder: Path) -> Any:
         return [_stored(item, folder) for item in value]
     if not isinstance(value, Attachment):
         return value
-    name = hashlib.sha256(value.content).hexdigest()[:24] + value.suffix
+    content = value.read()
+    name = hashlib.sha256(content).hexdigest()[:24] + value.suffix
     path = folder / name[:2] / name
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix('.partial')
-        partial.write_bytes(value.content)
+        partial = path.with_suffix(f'.{os.getpid()}.partial')  # shards may write the same one at once
+        partial.write_bytes(content)
         partial.replace(path)  # a name always stands for a whole file
     return {_FILE: f'{FOLDER}/{name[:2]}/{name}'}
 

@@ -25,14 +25,15 @@ class PublishedTable:
 class Choice:
     """What is asked of a data set. tasks: empty means all. coordinates: empty means those of the model.
 
-    limit: questions per task, None means all. settings: further choices of one data set, by name.
+    limit: questions per task, None means all. split: empty means the one of the published figures. settings: further
+    choices of one data set, by name.
     """
 
     root: Path
     model: str
     tasks: tuple[str, ...] = ()
     limit: int | None = None
-    split: str = 'val'
+    split: str = ''
     coordinates: str = ''
     image_roots: tuple[Path, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -4,12 +4,14 @@
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.benchmark_kind import BenchmarkKind
+from affordance_ros.evaluation.hova_benchmark import HOVA
 from affordance_ros.evaluation.robointer_benchmark import ROBOINTER_VQA
 from affordance_ros.evaluation.where2place_benchmark import WHERE2PLACE
 
 BENCHMARKS = {
     'robointer_vqa': ROBOINTER_VQA,
     'where2place': WHERE2PLACE,
+    'hova': HOVA,
 }
 
 

@@ -87,7 +87,7 @@ def _open_robointer(choice: Choice) -> RoboInterBenchmark:
     coordinates = choice.coordinates or {'robointer': 'llava', 'robointer_qwen': 'smart_resize'}.get(
         choice.model, 'origin'
     )
-    data = RoboInterVqa(choice.root, choice.split, coordinates, choice.image_roots)
+    data = RoboInterVqa(choice.root, choice.split or 'val', coordinates, choice.image_roots)
     tasks = choice.tasks or tuple(task for task in TASKS if _is_there(data, task))
     if not tasks:
         data.files(next(iter(TASKS)))  # says what is missing

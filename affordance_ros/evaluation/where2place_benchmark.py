@@ -140,7 +140,7 @@ def write_where2place_file(lines: Sequence[Json], run: Json, out: Path) -> tuple
 
 
 def _open_where2place(choice: Choice) -> Where2PlaceBenchmark:
-    if choice.tasks or choice.coordinates or choice.split != 'val':
+    if choice.tasks or choice.coordinates or choice.split:
         raise AffordanceError(Code.BAD_INPUT, 'where2place has no tasks, splits or formats to choose from')
     choice.check_settings()
     benchmark = Where2PlaceBenchmark(Where2Place(choice.root, choice.image_roots), choice.limit)

@@ -29,13 +29,14 @@ class HeatmapScore:
 
 @dataclass(frozen=True)
 class HeatmapSummary:
-    """Means over the answered questions that can be scored. unanswered: questions without a map, which count nowhere.
+    """Means over the questions that can be scored, and counts. unanswered: had no map. unscored: truth marks no place.
 
-    unscored: questions whose truth is empty. sim_of_all: mean SIM over all but the unscored, without a map: 0.
+    of_answered: over those with a map, as officially. of_all: a question without a map counts as an empty one, which
+    says nothing: KLD of the uniform map, SIM 0, NSS 0.
     """
 
-    mean: HeatmapScore
-    sim_of_all: float
+    of_answered: HeatmapScore
+    of_all: HeatmapScore
     answered: int
     unanswered: int
     unscored: int
@@ -90,15 +91,25 @@ def part_share(prediction: Map, part: npt.NDArray[np.bool_], radius: int = PART_
     return float((bump * (inside > 0)).sum() / bump.sum())
 
 
-def summarize(scores: Sequence[HeatmapScore | None]) -> HeatmapSummary:
-    """Average scores; None is a question without a map. The official mean leaves such questions out in silence."""
-    known = [score for score in scores if score is not None and not np.isnan(score.sim)]
-    unanswered = sum(score is None for score in scores)
-    names = ('kld', 'sim', 'nss')
-    means = [float(np.mean([getattr(score, name) for score in known])) if known else float('nan') for name in names]
-    counted = len(known) + unanswered
-    of_all = sum(score.sim for score in known) / counted if counted else float('nan')
-    return HeatmapSummary(HeatmapScore(*means), of_all, len(known), unanswered, len(scores) - counted)
+def empty_score(truth: Map) -> HeatmapScore:
+    """Return the score of an answer without a map."""
+    return heatmap_score(np.zeros(np.shape(truth)), truth)
+
+
+def summarize(scores: Sequence[tuple[HeatmapScore, bool]]) -> HeatmapSummary:
+    """Average (score, whether there was a map); the score of a question without one is its `empty_score`."""
+    known = [(score, answered) for score, answered in scores if not np.isnan((score.sim, score.nss)).any()]
+    answered = [score for score, has_map in known if has_map]
+    unanswered = len(known) - len(answered)
+    of_all = _mean([score for score, _ in known])
+    return HeatmapSummary(_mean(answered), of_all, len(answered), unanswered, len(scores) - len(known))
+
+
+def _mean(scores: Sequence[HeatmapScore]) -> HeatmapScore:
+    if not scores:
+        return HeatmapScore(float('nan'), float('nan'), float('nan'))
+    kld_, sim_, nss_ = (float(np.mean([getattr(score, name) for score in scores])) for name in ('kld', 'sim', 'nss'))
+    return HeatmapScore(kld_, sim_, nss_)
 
 
 def draw_gaussian(heat: Map, center: tuple[int, int], radius: int) -> Map:

@@ -30,3 +30,11 @@ def test_a_line_names_its_files_and_a_run_may_move(tmp_path):
 def test_equal_contents_are_one_file(tmp_path):
     stored({'a': Attachment(b'x', '.png'), 'b': Attachment(b'x', '.png'), 'c': Attachment(b'y', '.png')}, tmp_path)
     assert len([path for path in tmp_path.rglob('*') if path.is_file()]) == 2
+
+
+def test_a_file_is_read_when_the_line_is_written(tmp_path):
+    (tmp_path / 'mask.png').write_bytes(b'later')
+    line = located(stored({'a': Attachment(tmp_path / 'mask.png', '.png')}, tmp_path / 'run'), tmp_path / 'run')
+    assert content_of(line['a']) == b'later'
+    with pytest.raises(AffordanceError, match=r'none\.png cannot be read'):
+        stored({'a': Attachment(tmp_path / 'none.png', '.png')}, tmp_path / 'run')

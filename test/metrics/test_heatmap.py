@@ -111,9 +111,15 @@ def test_limits_and_the_best_value(prediction, truth):
 
 
 def test_summary_counts_what_the_official_mean_hides():
-    good, empty = metrics.HeatmapScore(0.5, 0.8, 2.0), metrics.HeatmapScore(math.nan, math.nan, math.nan)
-    summary = metrics.summarize([good, None, good, empty])
-    assert summary.mean == good
+    bump, elsewhere = (metrics.draw_gaussian(np.zeros((30, 40)), (u, 15), 6) for u in (20, 8))
+    good, empty = metrics.heatmap_score(bump, bump), metrics.empty_score(bump)
+    assert (empty.sim, empty.nss) == (0, 0)
+    assert empty.kld == pytest.approx(metrics.kld(np.ones((30, 40)), bump))
+    assert empty.kld > metrics.kld(elsewhere + bump, bump)
+    flat_truth = metrics.empty_score(np.zeros((30, 40)))
+    summary = metrics.summarize([(good, True), (empty, False), (good, True), (flat_truth, True)])
+    assert summary.of_answered == good
     assert (summary.answered, summary.unanswered, summary.unscored) == (2, 1, 1)
-    assert summary.sim_of_all == pytest.approx(1.6 / 3)
-    assert math.isnan(metrics.summarize([]).sim_of_all)
+    assert summary.of_all.sim == pytest.approx(2 / 3)
+    assert summary.of_all.kld == pytest.approx((2 * good.kld + empty.kld) / 3)
+    assert math.isnan(metrics.summarize([]).of_all.sim)
