@@ -2,73 +2,69 @@
 # SPDX-License-Identifier: Apache-2.0
 """`affordance eval dataset` and `affordance eval rescore`: the benchmarks of the seed systems."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from affordance_ros.cli.versions import version_lines
-from affordance_ros.evaluation.benchmark import (
-    Asking,
-    Benchmark,
-    Shard,
-    ask,
-    finished_lines,
-    run_record,
-    throughput,
-    write_metrics,
-)
-from affordance_ros.evaluation.benchmark_kind import BenchmarkKind, Choice, Row
+from affordance_ros.cli.dataset_asking import DatasetRequest, Watch, ask_shard
+from affordance_ros.cli.dataset_processes import ask_in_processes, shard_requests
+from affordance_ros.evaluation.benchmark_kind import BenchmarkKind, Row
 from affordance_ros.evaluation.benchmarks import benchmark_kind
+from affordance_ros.evaluation.finished import finished_lines, throughput, write_metrics
 from affordance_ros.evaluation.records import Json
-from affordance_ros.models import load_model
-from affordance_ros.models.base import AffordanceModel
 
-
-@dataclass(frozen=True)
-class DatasetRequest:
-    """What the command line asks for; see `affordance eval dataset --help`."""
-
-    name: str
-    choice: Choice
-    out: Path
-    checkpoint: str = ''
-    device: str = 'cpu'
-    dtype: str = 'float32'
-    shard: Shard = Shard()
-    resume: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
+__all__ = ['DatasetRequest', 'run_dataset', 'run_rescore']
 
 
 def run_dataset(request: DatasetRequest) -> None:
-    """Ask what is not answered yet; with the last shard, score and print."""
+    """Ask what is not answered yet; when every question is, score and print."""
     console = Console()
-    kind = benchmark_kind(request.name)
-    benchmark = kind.open(request.choice)
-    options = {**kind.options.get(request.choice.model, {}), **request.options}
-    with console.status(f'loading {request.choice.model}'):
-        model = load_model(request.choice.model, request.checkpoint, request.device, request.dtype, **options)
-    count = _ask(console, benchmark, model, request)
-    done = sorted(request.out.glob('shard-*/finished.json'))
-    if request.shard.count > 1 and len(done) < request.shard.count:
-        console.print(f'{count} answers; {len(done)} of {request.shard.count} shards are finished', highlight=False)
-        return
+    total = sum(1 for _ in request.open_benchmark().items())
+    requests = shard_requests(request, total) if request.shard.count == 1 else [request]
+    if len(requests) > 1:
+        with _bar(console, request, total) as watch:
+            ask_in_processes(requests, watch)
+    else:
+        with _bar(console, request, request.shard.questions(total, request.batch)) as watch:
+            count = ask_shard(requests[0], watch)
+        done = sorted(request.out.glob('shard-*/finished.json'))
+        if request.shard.count > 1 and len(done) < request.shard.count:
+            console.print(f'{count} answers; {len(done)} of {request.shard.count} shards are finished', highlight=False)
+            return
     run_rescore(request.out)
 
 
-def _ask(console: Console, benchmark: Benchmark, model: AffordanceModel, request: DatasetRequest) -> int:
-    total = sum(1 for _ in benchmark.items())
+@contextmanager
+def _bar(console: Console, request: DatasetRequest, total: int) -> Iterator[Watch]:
+    """Show how far a run is, and after Ctrl-C that it can go on."""
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    record = run_record(request.name, benchmark, model.describe(), version_lines())
+    done, first = 0, True
     with Progress(*columns, TextColumn('left'), TimeRemainingColumn(), console=console) as bar:
-        shard = request.shard
-        task = bar.add_task('asking', total=len(range(shard.index, total, shard.count)))
-        asking = Asking(request.out, record, shard, request.resume)
-        return ask(benchmark, model, asking, lambda _: bar.advance(task))
+        task = bar.add_task(f'loading {request.choice.model}', total=total)
+
+        def loaded(remark: str) -> None:
+            bar.update(task, description='asking')
+            if remark:
+                console.print(remark, highlight=False)
+
+        def report(count: int) -> None:
+            nonlocal done, first
+            if first:  # what was answered before says nothing about the speed
+                bar.reset(task, completed=count, total=total)
+            else:
+                bar.update(task, completed=count)
+            done, first = count, False
+
+        try:
+            yield Watch(loaded, report)
+        except KeyboardInterrupt:
+            bar.stop()
+            console.print(f'{done} of {total} questions are answered; go on with --resume', highlight=False)
+            raise
 
 
 def run_rescore(out: Path) -> None:
@@ -82,9 +78,10 @@ def run_rescore(out: Path) -> None:
     _print_table(console, kind, kind.rows(scores), run)
     _print_outcomes(console, lines)
     speed = throughput(times)
+    together = '' if speed['processes'] == 1 else f', {speed["per_second_together"]} in {speed["processes"]} processes'
     console.print(
-        f'{speed["questions"]} questions, median {speed["median_s"]:.3g} s; wrote {out / "metrics.json"} and '
-        f'{len(files)} official answer files in {out / "official"}',
+        f'{speed["questions"]} questions, median {speed["median_s"]:.3g} s, {speed["per_second"]} a second{together}; '
+        f'wrote {out / "metrics.json"} and {len(files)} official answer files in {out / "official"}',
         highlight=False,
         soft_wrap=True,
     )

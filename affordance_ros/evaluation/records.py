@@ -6,7 +6,7 @@ Wall times live in a file of their own, so that the same run twice gives the sam
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,12 +69,12 @@ class RunFolder:
             AffordanceError: BAD_INPUT when it holds a run and `resume` is not set, or a run of something else.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(run, indent=2, sort_keys=True) + '\n'
+        text = _dump_run(run)
         file = self.path / RUN
         if not file.is_file():
-            file.write_text(text)
-            (self.path / ANSWERS).write_text('')
-            (self.path / TIMES).write_text('')
+            for name in (ANSWERS, TIMES):
+                (self.path / name).write_text('')
+            _write_whole(file, text)
             return 0
         if not resume:
             raise AffordanceError(
@@ -93,6 +93,22 @@ class RunFolder:
             file.write(_dump(times))
         with (self.path / ANSWERS).open('a') as file:
             file.write(_dump(line))
+
+    def cut(self, lines: int) -> None:
+        """Keep only the first answers and their times."""
+        for name in (ANSWERS, TIMES):
+            whole = _whole_lines(self.path / name)
+            if len(whole) > lines:
+                _write_whole(self.path / name, ''.join(whole[:lines]))
+
+    def replace(self, run: Mapping[str, Any], answers: Iterable[Json], times: Iterable[Json]) -> None:
+        """Write a whole run; a stop in between leaves the files of before or the new ones, never half of one."""
+        for name, text in (
+            (TIMES, ''.join(map(_dump, times))),
+            (ANSWERS, ''.join(map(_dump, answers))),
+            (RUN, _dump_run(run)),
+        ):
+            _write_whole(self.path / name, text)
 
     def answers(self) -> Iterator[Json]:
         """Yield the answers."""
@@ -115,7 +131,7 @@ class RunFolder:
         counts = {name: _whole_lines(self.path / name) for name in (ANSWERS, TIMES)}
         done = min(len(lines) for lines in counts.values())
         for name, lines in counts.items():
-            (self.path / name).write_text(''.join(lines[:done]))
+            _write_whole(self.path / name, ''.join(lines[:done]))
         return done
 
 
@@ -134,6 +150,17 @@ def differing(first: Json, second: Json) -> list[str]:
 def _whole_lines(path: Path) -> list[str]:
     lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
     return [line for line in lines if line.endswith('\n')]
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file that is there as a whole or not at all, also when the process is killed."""
+    partial = path.with_name(f'{path.name}.partial')
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def _dump_run(run: Mapping[str, Any]) -> str:
+    return json.dumps(run, indent=2, sort_keys=True) + '\n'
 
 
 def _dump(line: Json) -> str:

@@ -4,7 +4,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.results import Frame, Prediction, Query
@@ -90,6 +90,17 @@ class AffordanceModel(Protocol):
 
     def describe(self) -> ModelInfo:
         """Tell what is loaded."""
+        ...
+
+
+@runtime_checkable
+class BatchModel(Protocol):
+    """What a model may promise beside: answers to several questions at once, sooner than one by one."""
+
+    def predict_batch(
+        self, questions: Sequence[tuple[Frame | Sequence[Frame], Query]], *, stop: StopFlag | None = None
+    ) -> list[Prediction | AffordanceError]:
+        """Answer every question, in order; a refusal of one does not touch the others. `text` is what was written."""
         ...
 
 
