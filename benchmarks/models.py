@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import os
 import statistics
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -149,6 +150,12 @@ def measure(name: str, options: Mapping[str, Any], device: str) -> list[str]:
     ]  # fmt: skip
 
 
+def add(table: Table, row: list[str]) -> None:
+    """Add a line, and say it at once: what is measured already is not lost when a later model fails."""
+    print(', '.join(f'{name} {value}' for name, value in zip(COLUMNS, row, strict=True)), file=sys.stderr, flush=True)
+    table.add_row(*row)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -168,13 +175,12 @@ def main() -> None:
         for size in arguments.full:
             options = write(SIZES[size], arguments.scratch / size)
             chosen = common | options | {'dtype': arguments.dtype or 'float16'}
-            row = measure(SIZES[size].model, chosen, arguments.device)
-            table.add_row(size, *row[1:])
+            add(table, [size, *measure(SIZES[size].model, chosen, arguments.device)[1:]])
     else:
         for name, options in tiny_models().items():
             if not arguments.models or name in arguments.models:
                 chosen = options | common | {'dtype': arguments.dtype or 'float32'}
-                table.add_row(*measure(name, chosen, arguments.device))
+                add(table, measure(name, chosen, arguments.device))
     Console(width=150).print(table)
 
 

@@ -173,7 +173,7 @@ def test_other_kinds_of_llava_are_refused(tmp_path, config):
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(AffordanceError, match='needs checkpoint='):
         load_model('robointer')
-    with pytest.raises(AffordanceError, match='has no config.json'):
+    with pytest.raises(AffordanceError, match='there is no config.json'):
         load_model('robointer', tmp_path)
     lonely = build(tmp_path / 'lonely')
     (lonely / 'siglip' / 'config.json').unlink()
