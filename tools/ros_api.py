@@ -26,8 +26,8 @@ LAUNCH = """`ros2 launch affordance_ros bringup.launch.py ARGUMENT:=VALUE ...`; 
 # What is only opened when it is needed.
 LATER = {
     'affordance_node': [
-        ('subscribes', '/tf', 'tf2_msgs/TFMessage', 'when `tf.target_frame` is set'),
-        ('subscribes', '/tf_static', 'tf2_msgs/TFMessage', 'when `tf.target_frame` is set'),
+        ('subscribes', '/tf', 'tf2_msgs/TFMessage', 'when `tf.target_frame` is set, or depth comes from a camera of its own'),
+        ('subscribes', '/tf_static', 'tf2_msgs/TFMessage', 'when `tf.target_frame` is set, or depth comes from a camera of its own'),
     ],
     'scene_node': [('publishes', '/tf_static', 'tf2_msgs/TFMessage', 'the pose of the camera')],
 }
@@ -74,6 +74,8 @@ def rows(node: Any) -> Iterator[tuple[str, str, str, str]]:
     for camera in getattr(getattr(node, 'source', None), 'cameras', {}).values():
         for topic, kind in camera.topics.values():
             yield 'subscribes', topic, kind_name(kind), 'while active'
+        for topic, kind in camera.further.values():
+            yield 'subscribes', topic, kind_name(kind), 'while active; of a depth camera of its own'
     yield from LATER.get(node.get_name(), [])
     for service in node.services:
         if kind_name(service.srv_type).startswith(('affordance_ros/', 'std_srvs/')):

@@ -11,13 +11,14 @@ import numpy as np
 from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 
-from affordance_ros.camera_messages import depth_from_message, intrinsics_from_message, rgb_from_message
+from affordance_ros.camera_messages import rgb_from_message
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.cameras import Camera, CameraReader, SilenceWatch, cameras_of
+from affordance_ros.nodes.decoding import Decoder
 from affordance_ros.nodes.lifecycle import SuiteNode
 from affordance_ros.nodes.rgbd_sync import Bundle
 from affordance_ros.nodes.tf_listener import TfListener
+from affordance_ros.nodes.thread_reading import Unread
 from affordance_ros.results import Frame
 
 Stop = Callable[[], bool]
@@ -54,7 +55,8 @@ class FrameSource:
         self.node = node
         self.cameras = cameras_of(node, node.settings)
         self.tf = TfListener(node)
-        self.reader = CameraReader(node, list(self.cameras.values()))
+        self.reader = CameraReader(node, list(self.cameras.values()), self.tf.read)
+        self._decoder = Decoder(node, self.tf)
         self.watch = SilenceWatch(list(self.cameras.values()), node.get_logger().warning)
         self.valid_ratio = float('nan')
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
@@ -80,7 +82,8 @@ class FrameSource:
     def accept(self, wanted: Wanted) -> Accepted:
         """Return the newest bundle as a frame.
 
-        Raises AffordanceError: CANCELED, NO_IMAGE, NO_DEPTH, NO_CLIP, STALE, BAD_ENCODING, UNITS, UNALIGNED, BAD_INPUT.
+        Raises AffordanceError: CANCELED, NO_IMAGE, NO_DEPTH, NO_CLIP, STALE, BAD_ENCODING, UNITS, UNALIGNED, TF,
+        BAD_INPUT.
         """
         start = time.perf_counter()
         camera = self._camera(wanted.camera)
@@ -90,17 +93,21 @@ class FrameSource:
             raise AffordanceError(Code.TF, f'{text}; set the parameter tf.target_frame')
         bundle, before = self._newest_with_clip(camera, wanted)
         waited = time.perf_counter()
-        rgb, depth, intrinsics = self._decoded(bundle)
-        earlier = tuple(_colour_frame(message) for message in before)
+        seen = self._decoder.decoded(bundle, wanted.stop)
+        if seen.depth is not None:
+            self.valid_ratio = float(np.isfinite(seen.depth[::8, ::8]).mean())
+        earlier = tuple(_colour_frame(image) for image in before)
         decoded = time.perf_counter()
         pose, refused = None, None
-        source = bundle.image.header.frame_id
         if target:
             timeout = self.node.settings.tf_timeout_s
-            pose, refused = self.tf.lookup(target, source, bundle.stamp_ns, timeout, wanted.stop)
-        frame = Frame(rgb, depth, intrinsics, bundle.stamp_ns, source, pose, target if pose is not None else '')
-        seconds = {'wait': waited - start, 'decode': decoded - waited, 'pose': time.perf_counter() - decoded}
-        return Accepted(frame, camera.name, refused, seconds, earlier)
+            pose, refused = self.tf.lookup(target, seen.frame_id, bundle.stamp_ns, timeout, wanted.stop)
+        place = (pose, target if pose is not None else '')
+        frame = Frame(seen.rgb, seen.depth, seen.intrinsics, bundle.stamp_ns, seen.frame_id, *place)
+        seconds = {'wait': waited - start, 'decode': decoded - waited - seen.registered_s}
+        if seen.registered_s:
+            seconds['register'] = seen.registered_s
+        return Accepted(frame, camera.name, refused, {**seconds, 'pose': time.perf_counter() - decoded}, earlier)
 
     def age_s(self, bundle: Bundle) -> float:
         """Return the age of a bundle in the time of the node."""
@@ -178,24 +185,6 @@ class FrameSource:
             Code.NO_IMAGE, f'no new image on {camera.topic("image")} for {wait_s:.1f} s; is the camera running?'
         )
 
-    def _decoded(self, bundle: Bundle) -> tuple[Any, Any, Any]:
-        """Return colour, depth or None, and intrinsics of a bundle. Raises AffordanceError where they do not fit."""
-        settings = self.node.settings
-        rgb = rgb_from_message(bundle.image)
-        depth = None
-        if bundle.depth is not None:
-            _check_frames(bundle.image, bundle.depth, ask=settings.input_check_frames)
-            depth = depth_from_message(bundle.depth, settings.input_depth_scale)
-            if depth.shape != rgb.shape[:2]:
-                text = f'depth is {_size(depth)}, colour {_size(rgb)}'
-                raise AffordanceError(Code.UNALIGNED, f'{text}; publish depth that is registered to the colour image')
-            self.valid_ratio = float(np.isfinite(depth[::8, ::8]).mean())
-        intrinsics = intrinsics_from_message(bundle.info)
-        if (intrinsics.height, intrinsics.width) != rgb.shape[:2]:
-            text = f'camera_info is for {intrinsics.width}x{intrinsics.height}, the image is {_size(rgb)}'
-            raise AffordanceError(Code.BAD_INPUT, f'{text}; use the camera_info of this stream')
-        return rgb, depth, intrinsics
-
     def _on_time_jump(self, _: Any) -> None:
         """A simulation or a bag starts again: what was seen before is of another time."""
         for camera in self.cameras.values():
@@ -204,20 +193,6 @@ class FrameSource:
         self.tf.poses.forget_moving()
 
 
-def _colour_frame(message: Any) -> Frame:
-    stamp_ns = convert.nanoseconds_of(message.header.stamp)
-    return Frame(rgb_from_message(message), stamp_ns=stamp_ns, frame_id=message.header.frame_id)
-
-
-def _size(pixels: Any) -> str:
-    return f'{pixels.shape[1]}x{pixels.shape[0]}'
-
-
-def _check_frames(image: Any, depth: Any, *, ask: bool) -> None:
-    """Raise when frame_ids say that the depth image is not registered to the colour image, or when there is none."""
-    ours, theirs = image.header.frame_id, depth.header.frame_id
-    if not ours:
-        raise AffordanceError(Code.BAD_INPUT, 'the image has an empty frame_id; set it in the camera driver')
-    if ask and ours != theirs:
-        text = f'depth is in frame {theirs!r}, colour in {ours!r}; publish depth that is registered to the colour image'
-        raise AffordanceError(Code.UNALIGNED, f'{text}, or set input.check_frames to false if it is')
+def _colour_frame(image: Unread) -> Frame:
+    message = image.message()
+    return Frame(rgb_from_message(message), stamp_ns=image.stamp_ns, frame_id=message.header.frame_id)

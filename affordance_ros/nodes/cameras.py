@@ -1,45 +1,25 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Cameras by name: their topics, a thread that reads them, and what is wrong when nothing comes.
+"""Cameras by name: their topics, reading them, and what is wrong when nothing comes."""
 
-The executor does not wait for images. rclpy builds its wait set anew for every message and would spend 40 % of a core
-on two 1280x720 streams at 30 Hz; a thread that takes what has arrived every few milliseconds needs a sixth of that.
-"""
-
-import threading
 import time
-import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
-from rclpy.callback_groups import CallbackGroup
 from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from affordance_ros.clip_buffer import ClipBuffer, ClipShape
-from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.parameters import AffordanceParameters
 from affordance_ros.nodes.rgbd_sync import BundleStore
+from affordance_ros.nodes.thread_reading import ReadByThread, ReadingThread, Unread, never_called, take_all
 
 SENSOR = QoSProfile(depth=4, reliability=ReliabilityPolicy.BEST_EFFORT)
-READ_EVERY_S = 0.008
 MESSAGE = {'raw': Image, 'compressed': CompressedImage, 'compressedDepth': CompressedImage}
-STREAMS = ('image', 'depth', 'info')
-
-
-class ReadByThread(CallbackGroup):
-    """Keeps a subscription and its events away from the executor."""
-
-    def can_execute(self, entity: Any) -> bool:  # noqa: ARG002 - rclpy's signature
-        """Say no."""
-        return False
-
-    beginning_execution = can_execute
-
-    def ending_execution(self, entity: Any) -> None:
-        """Nothing ever began."""
+STREAMS = ('image', 'depth', 'info', 'depth_info')
 
 
 class Camera:
@@ -62,6 +42,10 @@ class Camera:
         }
         if not settings.input_need_depth:
             del self.topics['depth']
+        # What is not missed when it is silent: only depth that comes from a camera of its own needs it.
+        self.further: dict[str, tuple[str, Any]] = {}
+        if settings.input_need_depth and settings.depth_registration == 'auto':
+            self.further['depth_info'] = (f'{prefix}depth/camera_info', CameraInfo)
         self._subscriptions: dict[str, Any] = {}
         self._arrivals = {stream: deque[float](maxlen=30) for stream in STREAMS}
         self._opened_at = 0.0
@@ -69,10 +53,10 @@ class Camera:
     def open(self) -> None:
         """Subscribe; the parameters qos_overrides./TOPIC.subscription... override the QoS."""
         self._opened_at = time.monotonic()
-        for stream, (topic, kind) in self.topics.items():
+        for stream, (topic, kind) in (self.topics | self.further).items():
             options = QoSOverridingOptions.with_default_policies()
             self._subscriptions[stream] = self._node.create_subscription(
-                kind, topic, _never_called, SENSOR, callback_group=ReadByThread(), qos_overriding_options=options
+                kind, topic, never_called, SENSOR, callback_group=ReadByThread(), qos_overriding_options=options
             )
 
     def close(self) -> None:
@@ -87,20 +71,22 @@ class Camera:
     def read(self) -> None:
         """Take what has arrived."""
         for stream, subscription in self._subscriptions.items():
-            with subscription.handle:
-                while (taken := subscription.handle.take_message(subscription.msg_type, False)) is not None:  # noqa: FBT003
-                    self._take(stream, taken[0])
+            images = stream in ('image', 'depth')
+            take_all(subscription, partial(self._take, stream, subscription.msg_type), raw=images)
 
-    def _take(self, stream: str, message: Any) -> None:
+    def _take(self, stream: str, kind: Any, arrived: Any) -> None:
         self._arrivals[stream].append(time.monotonic())
         if stream == 'info':
-            self.store.add_info(message)
+            self.store.add_info(arrived)
             return
-        stamp_ns = convert.nanoseconds_of(message.header.stamp)
+        if stream == 'depth_info':
+            self.store.add_depth_info(arrived)
+            return
+        image = Unread(kind, arrived)
         if stream == 'image' and self.keep_clip:
-            self.clip.add(stamp_ns, message)
+            self.clip.add(image.stamp_ns, image)
         add = self.store.add_image if stream == 'image' else self.store.add_depth
-        add(stamp_ns, message)
+        add(image.stamp_ns, image)
 
     def rate(self, stream: str) -> float:
         """Return messages per second over the last few, 0 when none comes."""
@@ -116,11 +102,11 @@ class Camera:
 
     def topic(self, stream: str) -> str:
         """Return the whole name of a topic after remapping."""
-        return str(self._node.resolve_topic_name(self.topics[stream][0]))
+        return str(self._node.resolve_topic_name((self.topics | self.further)[stream][0]))
 
     def offered(self, stream: str) -> str:
         """Return in brackets who publishes a topic and how, or which other topics of its type there are."""
-        name, kind = self.topic(stream), self.topics[stream][1]
+        name, kind = self.topic(stream), (self.topics | self.further)[stream][1]
         publishers = self._node.get_publishers_info_by_topic(name)
         if not publishers:
             wanted = f'sensor_msgs/msg/{kind.__name__}'
@@ -157,37 +143,24 @@ class Camera:
 
 
 class CameraReader:
-    """Reads all cameras of a node from one thread while they are open."""
+    """Reads all cameras of a node, and whatever else it is given, from one thread while they are open."""
 
-    def __init__(self, node: Any, cameras: Sequence[Camera]) -> None:
-        self._node, self._cameras = node, cameras
-        self._end = threading.Event()
-        self._thread: threading.Thread | None = None
+    def __init__(self, node: Any, cameras: Sequence[Camera], *others: Callable[[], None]) -> None:
+        self._cameras = cameras
+        readers = [*(camera.read for camera in cameras), *others]
+        self._thread = ReadingThread('cameras', readers, node.get_logger())
 
     def open(self) -> None:
         """Subscribe to every camera and begin."""
         for camera in self._cameras:
             camera.open()
-        self._end.clear()
-        self._thread = threading.Thread(target=self._run, name='cameras', daemon=True)
-        self._thread.start()
+        self._thread.open()
 
     def close(self) -> None:
         """End the thread, then the subscriptions."""
-        self._end.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._thread.close()
         for camera in self._cameras:
             camera.close()
-
-    def _run(self) -> None:
-        while not self._end.wait(READ_EVERY_S):
-            for camera in self._cameras:
-                try:
-                    camera.read()
-                except Exception:  # one bad message must not end the thread
-                    self._node.get_logger().error(f'reading a camera failed:\n{traceback.format_exc()}')
 
 
 class SilenceWatch:
@@ -217,7 +190,3 @@ def cameras_of(node: Any, settings: AffordanceParameters) -> dict[str, Camera]:
     """Return the cameras that the parameter input.cameras names; one without a name when it is empty."""
     names = [name.strip() for name in settings.input_cameras.split(',') if name.strip()] or ['']
     return {name: Camera(node, name, settings) for name in names}
-
-
-def _never_called(_: Any) -> None:
-    """Stand in for a callback: the thread takes the messages."""

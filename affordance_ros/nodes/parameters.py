@@ -133,8 +133,14 @@ class AffordanceParameters:
     input_need_depth: bool = setting(default=True, doc='wait for a depth image with every colour image')
     input_check_frames: bool = setting(
         default=True,
-        doc='refuse depth whose frame_id is not that of the colour image: it is not registered to it',
+        doc='take depth whose frame_id is not that of the colour image for unregistered; false: it is registered',
         live=True,
+    )
+    depth_registration: str = setting(
+        'auto',
+        'what happens to unregistered depth: auto (it is registered, with depth/camera_info and the pose on /tf), or '
+        'off (it is refused as UNALIGNED)',
+        choices=('auto', 'off'),
     )
     input_slop_s: float = setting(
         0.02, 'largest difference between the stamps of colour and depth, seconds', low=0.0, high=1.0, live=True

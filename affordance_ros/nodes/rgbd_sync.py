@@ -17,13 +17,17 @@ JUMP_NS = 500_000_000  # a stamp this far back is no late message but another ti
 
 @dataclass(frozen=True)
 class Bundle:
-    """Messages that belong together. depth and info may be None. number: counts bundles, 1 is the first."""
+    """Messages that belong together. All but the image may be None. number: counts bundles, 1 is the first.
+
+    info: intrinsics of the image; depth_info: those of the depth image, where it comes from a camera of its own.
+    """
 
     stamp_ns: int
     image: Any
     depth: Any = None
     info: Any = None
     number: int = 0
+    depth_info: Any = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class BundleStore:
         self._images: deque[tuple[int, Any]] = deque(maxlen=KEEP)
         self._depths: deque[tuple[int, Any]] = deque(maxlen=KEEP)
         self._info: Any = None
+        self._depth_info: Any = None
         self._newest: Bundle | None = None
         self._last_ns: dict[str, int] = {}
 
@@ -76,6 +81,13 @@ class BundleStore:
             if self._newest is not None and self._newest.info is None:
                 self._newest = replace(self._newest, info=message)
                 self._arrived.notify_all()
+
+    def add_depth_info(self, message: Any) -> None:
+        """Take the newest camera info of the depth camera."""
+        with self._arrived:
+            self._depth_info = message
+            if self._newest is not None and self._newest.depth_info is None:
+                self._newest = replace(self._newest, depth_info=message)
 
     @property
     def newest(self) -> Bundle | None:
@@ -111,7 +123,7 @@ class BundleStore:
         """Forget everything: the camera may be another one the next time."""
         with self._arrived:
             self._forget()
-            self._info = None
+            self._info = self._depth_info = None
 
     def forget_images(self) -> None:
         """Forget what was seen, for example after a jump of the clock."""
@@ -157,5 +169,5 @@ class BundleStore:
 
     def _complete(self, stamp_ns: int, image: Any, depth: Any) -> None:
         self._count(bundles=1)
-        self._newest = Bundle(stamp_ns, image, depth, self._info, self.counters.bundles)
+        self._newest = Bundle(stamp_ns, image, depth, self._info, self.counters.bundles, self._depth_info)
         self._arrived.notify_all()

@@ -7,25 +7,26 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.qos import QoSProfile
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.geometry.pose_buffer import PoseBuffer
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.lifecycle import LATCHED
+from affordance_ros.nodes.thread_reading import ReadByThread, never_called, take_all
 from affordance_ros.results import FloatArray
 
 POLL_S = 0.01
 
 
 class TfListener:
-    """Listens once it is told to; `lookup` waits for a pose that is on its way."""
+    """Listens once it is told to and takes what has come when it is `read`; `lookup` waits for what is on its way."""
 
     def __init__(self, node: Any) -> None:
         self.poses = PoseBuffer()
         self.listening = False
         self._node = node
+        self._subscriptions: list[tuple[Any, bool]] = []
 
     def listen(self) -> None:
         """Subscribe. Raises AffordanceError TF without tf2_msgs."""
@@ -36,13 +37,16 @@ class TfListener:
         except ImportError as error:
             text = 'tf.target_frame needs the package tf2_msgs; run make setup, or apt install ros-jazzy-tf2-msgs'
             raise AffordanceError(Code.TF, text) from error
-        self.listening = True
-        group = ReentrantCallbackGroup()
         latched = QoSProfile(depth=100, durability=LATCHED.durability)
         for topic, qos, static in (('/tf', QoSProfile(depth=100), False), ('/tf_static', latched, True)):
-            self._node.create_subscription(
-                TFMessage, topic, partial(self._take, static=static), qos, callback_group=group
-            )
+            made = self._node.create_subscription(TFMessage, topic, never_called, qos, callback_group=ReadByThread())
+            self._subscriptions.append((made, static))
+        self.listening = True
+
+    def read(self) -> None:
+        """Take what has arrived."""
+        for subscription, static in list(self._subscriptions):
+            take_all(subscription, partial(self._take, static=static))
 
     def lookup(
         self, target: str, source: str, stamp_ns: int, timeout_s: float, stop: Callable[[], bool]
