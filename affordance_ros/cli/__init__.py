@@ -262,7 +262,7 @@ def dataset(  # noqa: PLR0913 - the options of a command
     out: Annotated[Path, typer.Option(help='Folder for answers.jsonl, metrics.json and the official answer files.')],
     model: Annotated[str, typer.Option(help='See: affordance models.')],
     checkpoint: Annotated[str, typer.Option(help='Folder of the checkpoint.')] = '',
-    device: Annotated[str, typer.Option(help='cpu, cuda, cuda:1, ...')] = 'cpu',
+    device: Annotated[str, typer.Option(help='cpu, cuda, ...; cuda:0,cuda:1 shares the questions out.')] = 'cpu',
     dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = 'float32',
     task: Annotated[list[str] | None, typer.Option(help='Only this task. Repeatable.')] = None,
     limit: Annotated[int | None, typer.Option(min=1, help='Only so many questions of each task.')] = None,
@@ -274,6 +274,9 @@ def dataset(  # noqa: PLR0913 - the options of a command
     data_option: Annotated[
         list[str] | None, typer.Option(help='Further choice of the data set, as labels=sp. Repeatable.')
     ] = None,
+    batch: Annotated[int, typer.Option(min=1, help='Questions asked at once, where the model can.')] = 1,
+    processes: Annotated[int, typer.Option(min=1, help='Processes on each device.')] = 1,
+    engine: Annotated[str, typer.Option(help='Who answers; local: models in these processes.')] = 'local',
     shard: Annotated[str, typer.Option(help='INDEX/COUNT: this process asks its share only.')] = '0/1',
     resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in the folder.')] = False,  # noqa: FBT002
     option: Annotated[
@@ -289,7 +292,12 @@ def dataset(  # noqa: PLR0913 - the options of a command
         options = dict(_key_value(item) for item in option or ())
         settings = dict(_key_value(item) for item in data_option or ())
         choice = Choice(root, model, tuple(task or ()), limit, split, coordinates, tuple(image_root or ()), settings)
-        run_dataset(DatasetRequest(name, choice, out, checkpoint, device, dtype, Shard.parse(shard), resume, options))
+        run_dataset(
+            DatasetRequest(
+                name, choice, out, checkpoint, device, dtype, Shard.parse(shard), resume, options, batch, processes,
+                engine,
+            )
+        )  # fmt: skip
 
 
 @evaluation.command()
