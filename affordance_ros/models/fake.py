@@ -30,9 +30,10 @@ _STEP_S = 0.02
 
 @dataclass(frozen=True)
 class FakeConfig(LoadOptions):
-    """delay_s: how long an answer takes. fail: name of the code that `predict` raises. die: end the process instead."""
+    """delay_s: how long answers take; load_s: loading. fail: the code that `predict` raises. die: the process ends."""
 
     delay_s: float = 0.0
+    load_s: float = 0.0
     fail: str = ''
     die: bool = False
 
@@ -51,6 +52,7 @@ class Fake:
 
     def __init__(self, config: FakeConfig) -> None:
         self._config = config
+        time.sleep(config.load_s)
 
     def predict(
         self,

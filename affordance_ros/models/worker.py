@@ -2,85 +2,42 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model in its own process: the caller stays responsive and a crash costs one answer, not the node."""
 
-import json
 import logging
-import os
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.base import ModelInfo, ProgressCallback, StopFlag, check_stop
-from affordance_ros.models.frame_transport import memory_file, write_frames
+from affordance_ros.models.frame_transport import write_frames
+from affordance_ros.models.worker_child import Child, WorkerSpec, ending, launch
 from affordance_ros.results import Frame, Prediction, Query
+
+__all__ = ['ModelWorker', 'WorkerSpec']
 
 _LOG = logging.getLogger(__name__)
 _POLL_S = 0.02
 _CLOSE_S = 2.5
 _GRACE_S = 5.0  # how long a stopped model may take to notice before its process is killed
-_ROOT = str(Path(__file__).resolve().parents[2])
-_BOOT = (
-    'import json, sys; setup = json.loads(sys.argv[1]); '
-    'sys.path = setup["path"] or [p for p in sys.path if p] + [setup["root"]]; '
-    'from affordance_ros.models.worker_process import main; main(setup)'
-)
-
-
-@dataclass(frozen=True)
-class WorkerSpec:
-    """What `load_model` needs. options: of the model, and `threads` (2). python_executable: another Python."""
-
-    name: str
-    checkpoint: str | None = None
-    device: str = 'cpu'
-    dtype: str = 'float32'
-    options: Mapping[str, Any] = field(default_factory=dict)
-    python_executable: str = ''
-
-
-@dataclass
-class _Child:
-    process: 'subprocess.Popen[bytes]'
-    pipe: Connection
-    frames: int
-    flag: int
-
-    def set_stop(self, *, stop: bool) -> None:
-        with suppress(OSError):  # another thread has ended the child and closed the file
-            os.pwrite(self.flag, b'\x01' if stop else b'\x00', 0)
-
-    def end(self) -> int:
-        """End the process within two seconds and return its exit status."""
-        self.process.terminate()
-        try:
-            self.process.wait(1.0)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(1.0)
-        self.pipe.close()
-        os.close(self.frames)
-        os.close(self.flag)
-        return int(self.process.returncode)
 
 
 class ModelWorker:
     """Runs one model in a child process; callable from any thread, one request at a time.
 
+    A child that dies, runs out of memory or does not stop is replaced at once; requests wait while the new one loads.
     The child ends with `close()`, with the `with` block, and when this process dies in whatever way.
+
+    deaths: how many children ended that should not have. gpu_bytes: what the model held after its last answer.
     """
 
-    def __init__(self, spec: WorkerSpec) -> None:
+    def __init__(self, spec: WorkerSpec, tell: Callable[[str], Any] = _LOG.warning) -> None:
         self.spec = spec
+        self.deaths = self.gpu_bytes = 0
+        self._tell = tell
         self._lock = threading.Lock()
-        self._child: _Child | None = None
+        self._child: Child | None = None
         self._info: ModelInfo | None = None
         self._closed = False
         self._was_idle = False  # the child was there before the request and has not taken it up yet
@@ -95,17 +52,47 @@ class ModelWorker:
     @property
     def pid(self) -> int | None:
         """Process id of the child, or None when there is none."""
-        return None if self._child is None else self._child.process.pid
+        child = self._child
+        return None if child is None else child.process.pid
+
+    @property
+    def state(self) -> str:
+        """'ready', 'loading' or 'ended' (the next request starts it)."""
+        child = self._child
+        if child is None or not child.alive:
+            return 'ended'
+        return 'ready' if child.ready else 'loading'
 
     def start(self, timeout_s: float | None = None) -> ModelInfo:
         """Start the child if need be, wait until the model is loaded and return what it is."""
         with self._one_at_a_time(None, timeout_s):
             self._closed = False
-            return self._ensure_started(_deadline(timeout_s))
+            try:
+                return self._ensure_started(_deadline(timeout_s), None)
+            except AffordanceError:
+                self._end_child()
+                raise
 
     def describe(self) -> ModelInfo:
         """Return what is loaded."""
         return self._info or self.start()
+
+    def look_after(self) -> None:
+        """Replace a child that has died while it had nothing to do; to be called now and then."""
+        if not self._lock.acquire(blocking=False):
+            return  # a request runs: whoever waits for it sees what happens
+        try:
+            child = self._child
+            if child is None or self._closed:
+                return
+            if child.ready and not child.alive:
+                self._bury(child)
+            elif not child.ready and child.pipe.poll():
+                self._ensure_started(_deadline(0.0), None)
+        except AffordanceError as error:
+            self._tell(f'model {self.spec.name!r}: {error.code.name}: {error.message}')
+        finally:
+            self._lock.release()
 
     def predict(
         self,
@@ -118,7 +105,7 @@ class ModelWorker:
         """Answer one query in the child; errors arrive with their codes.
 
         Raises:
-            AffordanceError: TIMEOUT (the model is stopped), CANCELED, WORKER_DIED (the next call starts a new child),
+            AffordanceError: TIMEOUT (the model is stopped), CANCELED, WORKER_DIED and OOM (a new child is started),
                 NOT_ACTIVE after `close()`, BUSY when another request kept the model for all of `timeout_s`, and
                 whatever the model raises.
         """
@@ -131,7 +118,7 @@ class ModelWorker:
             except AffordanceError as error:
                 if error.code != Code.WORKER_DIED or not self._was_idle:
                     raise
-            # The child was killed while it had nothing to do, which shows only now: a new one gets the request.
+            # The child was killed while it had nothing to do, which shows only now: the new one gets the request.
             return self._ask(frame, query, deadline, (progress, stop))
 
     def _ask(
@@ -144,7 +131,7 @@ class ModelWorker:
         """Send one request to the child, started if need be, and wait for its answer."""
         was_there = self.pid
         self._was_idle = False
-        self._ensure_started(deadline)
+        self._ensure_started(deadline, watch[1])
         child = self._require_child()
         self._was_idle = child.process.pid == was_there
         clip = isinstance(frame, Sequence)
@@ -152,7 +139,12 @@ class ModelWorker:
         child.set_stop(stop=False)
         with self._dying():
             child.pipe.send(('predict', write_frames(child.frames, frames), clip, query))
-        result = self._await(deadline, *watch)
+        try:
+            result, self.gpu_bytes = self._await(deadline, *watch)
+        except AffordanceError as error:
+            if error.code == Code.OOM:
+                self._renew('ran out of memory')
+            raise
         if not isinstance(result, Prediction):
             raise AffordanceError(Code.INTERNAL, f'the worker answered with {type(result).__name__}')
         return result
@@ -182,20 +174,15 @@ class ModelWorker:
 
     @contextmanager
     def _dying(self) -> Iterator[None]:
-        """Turn a broken pipe into WORKER_DIED and forget the child."""
+        """Turn a broken pipe into WORKER_DIED and replace the child."""
         try:
             yield
         except (EOFError, ConnectionError, BrokenPipeError) as error:
-            status = self._end_child()
-            reason = (
-                f'signal {-status}{" (out of memory?)" if status == -9 else ""}' if status < 0 else f'status {status}'
-            )
-            raise AffordanceError(
-                Code.WORKER_DIED,
-                f'the process of model {self.spec.name!r} ended with {reason}; the next request starts it again',
-            ) from error
+            why = self._bury(self._require_child())
+            text = f'the process of model {self.spec.name!r} {why}; the next request goes to a new one'
+            raise AffordanceError(Code.WORKER_DIED, text) from error
 
-    def _require_child(self) -> _Child:
+    def _require_child(self) -> Child:
         if self._child is None:
             raise AffordanceError(Code.WORKER_DIED, f'the process of model {self.spec.name!r} is gone')
         return self._child
@@ -204,24 +191,46 @@ class ModelWorker:
         child, self._child = self._child, None
         return 0 if child is None else child.end()
 
-    def _ensure_started(self, deadline: float) -> ModelInfo:
-        if self._child is not None and self._child.process.poll() is None and self._info is not None:
-            return self._info
+    def _bury(self, child: Child) -> str:
+        """Count a death and start the next child, unless this one died while it loaded: the next would as well."""
+        why = f'ended with {ending(self._end_child())}'
+        self.deaths += not self._closed
+        if child.ready:
+            self._renew(why)
+        return why if child.ready else f'{why} while the model was being loaded'
+
+    def _renew(self, why: str) -> None:
+        """End the child and start a new one without waiting for it."""
         self._end_child()
-        self._child = _launch(self.spec)
-        try:
-            info = self._await(deadline, None, None)
-        except AffordanceError:
+        if not self._closed:
+            self._tell(f'the process of model {self.spec.name!r} {why}; it is being started again')
+            self._child = launch(self.spec)
+
+    def _ensure_started(self, deadline: float, stop: StopFlag | None) -> ModelInfo:
+        """Wait until a child is ready; one that is still loading goes on when the caller gives up."""
+        child = self._child
+        if child is not None and child.ready and child.alive and self._info is not None:
+            return self._info
+        if child is None or child.ready:
             self._end_child()
+            child = self._child = launch(self.spec)
+        try:
+            info, self.gpu_bytes = self._await(deadline, None, stop, loading=True)
+        except AffordanceError as error:
+            if error.code not in (Code.TIMEOUT, Code.CANCELED):
+                self._end_child()
             raise
         if not isinstance(info, ModelInfo):
             raise AffordanceError(Code.INTERNAL, f'the worker started with {type(info).__name__}')
-        self._info = info
+        self._info, child.ready = info, True
         return info
 
-    def _await(self, deadline: float, progress: ProgressCallback | None, stop: StopFlag | None) -> Any:
+    def _await(
+        self, deadline: float, progress: ProgressCallback | None, stop: StopFlag | None, *, loading: bool = False
+    ) -> tuple[Any, int]:
         """Return what the child sends at last, passing progress on; stop it on request or at the deadline."""
         child = self._require_child()
+        message: tuple[Any, ...] | None = None
         try:
             while True:
                 with self._dying():
@@ -231,7 +240,8 @@ class ModelWorker:
                 if message is None:
                     check_stop(stop)
                     if time.monotonic() > deadline:
-                        raise AffordanceError(Code.TIMEOUT, f'model {self.spec.name!r} did not answer in time')
+                        doing = 'is still being loaded; ask again later' if loading else 'did not answer in time'
+                        raise AffordanceError(Code.TIMEOUT, f'model {self.spec.name!r} {doing}')
                 elif message[0] == 'taken':
                     self._was_idle = False
                 elif message[0] == 'progress':
@@ -241,25 +251,26 @@ class ModelWorker:
                 elif message[0] == 'error':
                     raise message[1]
                 else:
-                    return message[1]
+                    return message[1], message[2]
         except BaseException as error:
             if self._closed:
                 self._end_child()
-            elif self._child is not None and not _from_child(error, locals().get('message')):
+            elif self._child is child and not loading and not _from_child(error, message):
                 self._silence(child)
             raise
 
-    def _silence(self, child: _Child) -> None:
-        """Stop the running request; a child that does not notice is ended, the next call starts a new one."""
+    def _silence(self, child: Child) -> None:
+        """Stop the running request; a child that does not notice is replaced."""
         child.set_stop(stop=True)
         end = time.monotonic() + _GRACE_S
         try:
-            while time.monotonic() < end:
+            while time.monotonic() < end and not self._closed:
                 if child.pipe.poll(_POLL_S) and child.pipe.recv()[0] not in ('taken', 'progress'):
                     return
         except (EOFError, ConnectionError):
-            _LOG.info('the child of %s ended while it was stopped', self.spec.name)
-        self._end_child()
+            self._bury(child)
+            return
+        self._renew('did not stop')
 
 
 def _from_child(error: BaseException, message: Any) -> bool:
@@ -269,32 +280,3 @@ def _from_child(error: BaseException, message: Any) -> bool:
 
 def _deadline(timeout_s: float | None) -> float:
     return float('inf') if timeout_s is None else time.monotonic() + timeout_s
-
-
-def _launch(spec: WorkerSpec) -> _Child:
-    options = dict(spec.options)
-    threads = int(options.pop('threads', 2))
-    ours, theirs = Pipe(duplex=True)
-    frames, flag = memory_file(1), memory_file(1)
-    setup = {
-        'root': _ROOT, 'path': None if spec.python_executable else [path for path in sys.path if path] + [_ROOT],
-        'pipe': theirs.fileno(), 'frames': frames, 'flag': flag, 'parent': os.getpid(), 'threads': threads,
-        'load': options
-        | {'name': spec.name, 'checkpoint': spec.checkpoint, 'device': spec.device, 'dtype': spec.dtype},
-    }  # fmt: skip
-    command = [spec.python_executable or sys.executable, '-c', _BOOT, json.dumps(setup)]
-    try:
-        process = subprocess.Popen(
-            command, pass_fds=(theirs.fileno(), frames, flag), stdin=subprocess.DEVNULL,
-            env={**os.environ, 'OMP_NUM_THREADS': str(threads)},
-        )  # fmt: skip
-    except OSError as error:
-        os.close(frames)
-        os.close(flag)
-        ours.close()
-        raise AffordanceError(
-            Code.BAD_INPUT, f'the model worker cannot be started with {command[0]!r}: {error}'
-        ) from error
-    finally:
-        theirs.close()
-    return _Child(process, ours, frames, flag)

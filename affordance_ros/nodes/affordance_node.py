@@ -34,7 +34,7 @@ class AffordanceNode(SuiteNode):
     def __init__(self) -> None:
         super().__init__('affordance_node', AffordanceParameters)
         self.source = FrameSource(self)
-        self.models = ModelHost(self.get_logger().info)
+        self.models = ModelHost(self.get_logger())
         self.prompt, self.enabled, self._last_number = '', True, 0
         self.answers = self.create_publisher(msg.AffordanceArray, '~/affordances', RESULT)
         self.evidence = self.create_publisher(msg.Evidence, '~/evidence', RESULT)
@@ -170,6 +170,7 @@ class AffordanceNode(SuiteNode):
             self.server.ask_in_background(prompt)
 
     def _watch_input(self) -> None:
+        self.models.look_after()
         if self.active:
             self.source.watch.look(self.settings.input_warn_after_s)
 

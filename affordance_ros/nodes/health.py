@@ -39,6 +39,7 @@ def model_health(models: ModelHost) -> dict[str, str]:
         'model process': str(pid or 'none'),
         'model process deaths': str(models.deaths),
         'model MiB': f'{resident_bytes(pid) / 2**20:.0f}' if pid else '0',
+        'model GPU MiB': f'{worker.gpu_bytes / 2**20:.0f}' if worker else '0',
         'node MiB': f'{resident_bytes() / 2**20:.0f}',
     }
 
@@ -64,6 +65,10 @@ def trouble(source: FrameSource, models: ModelHost, silent_s: float) -> str:
     """Return what keeps the node from answering, '' when nothing does."""
     if models.worker is None:
         return 'no model is loaded'
+    if models.state == 'restarting':
+        return f'the process of model {models.worker.spec.name!r} has ended and is being started again'
+    if models.state == 'ended':
+        return f'the process of model {models.worker.spec.name!r} has ended; the next request starts it again'
     for camera in source.cameras.values():
         if text := _silent(camera, silent_s):
             return text

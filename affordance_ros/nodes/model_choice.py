@@ -44,7 +44,7 @@ def worker_spec(choice: ModelChoice, settings: AffordanceParameters) -> WorkerSp
     device, dtype = choice.device or s.model_device, choice.dtype or s.model_dtype
     if other:
         options = {**_refinement(s, name), 'threads': s.model_threads}
-    return WorkerSpec(name, checkpoint, device, dtype, options, s.model_python)
+    return WorkerSpec(name, checkpoint, device, dtype, options, s.model_python, s.model_warmup)
 
 
 def _refinement(settings: AffordanceParameters, other: str = '') -> dict[str, str]:

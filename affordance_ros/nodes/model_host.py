@@ -4,10 +4,10 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from affordance_ros import msg
 from affordance_ros.errors import AffordanceError, Code
@@ -20,16 +20,36 @@ from affordance_ros.nodes.model_choice import ModelChoice, check_memory, worker_
 from affordance_ros.nodes.parameters import AffordanceParameters
 from affordance_ros.results import Frame, Prediction, Query
 
-# A grey image may well mean nothing to a model.
-BEARABLE = (Code.UNPARSABLE_ANSWER, Code.EMPTY_MODEL_OUTPUT, Code.NO_ANSWER_TOKEN, Code.NO_CLIP)
+
+@dataclass(frozen=True)
+class HeldModel:
+    """A model that a request is answered with, whatever is loaded meanwhile."""
+
+    worker: ModelWorker
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.worker.spec.name
+
+    @property
+    def checkpoint(self) -> str:
+        """Folder of its checkpoint, 'pocket' or empty."""
+        return self.worker.spec.checkpoint or ''
+
+    def predict(
+        self, frame: Frame | Sequence[Frame], query: Query, timeout_s: float, progress: Any, stop: Any
+    ) -> Prediction:
+        """Ask about a frame or a clip. Raises AffordanceError."""
+        return self.worker.predict(frame, query, progress=progress, stop=stop, timeout_s=max(0.05, timeout_s))
 
 
 class ModelHost:
-    """Owns the worker process. `log` takes one line of progress."""
+    """Owns the worker process. `log` is the logger of the node."""
 
-    def __init__(self, log: Callable[[str], Any]) -> None:
+    def __init__(self, log: Any) -> None:
         self.worker: ModelWorker | None = None
-        self.deaths = 0
+        self._deaths = 0  # of the models before
         self._loaded: ModelInfo | None = None
         self._log = log
         self._loading = threading.Lock()
@@ -47,12 +67,13 @@ class ModelHost:
             raise AffordanceError(Code.BUSY, 'another model is being loaded; ask again later')
         closed = self._closed
         try:
-            new, info = self._started(choice, settings)
+            new, info = self._started(choice, settings, closed)
             with self._idle:
                 if self._closed != closed:
                     new.close()
                     raise AffordanceError(Code.NOT_ACTIVE, 'the node was shut down while the model was being loaded')
                 before, self.worker, self._loaded = self.worker, new, info
+                self._deaths += before.deaths if before else 0
                 if before is not None:
                     self._idle.wait_for(lambda: before not in self._users, settings.run_timeout_s)
             if before is not None:
@@ -69,24 +90,23 @@ class ModelHost:
             if each is not None:
                 each.close()
 
-    def _started(self, choice: ModelChoice, settings: AffordanceParameters) -> tuple[ModelWorker, ModelInfo]:
+    def _started(self, choice: ModelChoice, settings: AffordanceParameters, closed: int) -> tuple[ModelWorker, Any]:
         spec = worker_spec(choice, settings)
         if settings.model_check_memory:
             check_memory(spec)
-        closed = self._closed
-        worker = self._coming = ModelWorker(spec)
+        worker = self._coming = ModelWorker(spec, self._log.error)
         start = time.monotonic()
         try:
+            if self._closed != closed:
+                raise AffordanceError(Code.NOT_ACTIVE, 'the node was shut down before the model was loaded')
             info = worker.start(settings.model_load_timeout_s)
-            if settings.model_warmup and self._closed == closed:
-                _warm_up(worker, settings.model_load_timeout_s)
         except BaseException:
             worker.close()
             raise
         finally:
             self._coming = None
         size, seconds = f'{info.parameters / 1e6:.1f} M parameters', time.monotonic() - start
-        self._log(f'{info.name} is loaded: {size}, {info.dtype} on {info.device}, {seconds:.1f} s')
+        self._log.info(f'{info.name} is loaded: {size}, {info.dtype} on {info.device}, {seconds:.1f} s')
         return worker, info
 
     @property
@@ -95,34 +115,40 @@ class ModelHost:
         worker = self.worker
         return worker is not None and MODELS[worker.spec.name].clip
 
-    def predict(
-        self, frame: Frame | Sequence[Frame], query: Query, timeout_s: float, progress: Any, stop: Any
-    ) -> Prediction:
-        """Ask the model about a frame or a clip. Raises AffordanceError."""
+    @contextmanager
+    def hold(self) -> Iterator[HeldModel]:
+        """Give a request its model: one that is loaded meanwhile serves the next one. Raises NOT_ACTIVE."""
         with self._idle:
             worker = self.worker
             if worker is None:
                 raise AffordanceError(Code.NOT_ACTIVE, 'no model is loaded; call ~/load_model')
             self._users.append(worker)
         try:
-            return worker.predict(frame, query, progress=progress, stop=stop, timeout_s=max(0.05, timeout_s))
-        except AffordanceError as error:
-            self.deaths += error.code == Code.WORKER_DIED
-            raise
+            yield HeldModel(worker)
         finally:
             with self._idle:
                 self._users.remove(worker)
                 self._idle.notify_all()
 
+    def look_after(self) -> None:
+        """Notice a worker that died while it had nothing to do; to be called every second or so."""
+        if (worker := self.worker) is not None:
+            worker.look_after()
+
+    @property
+    def deaths(self) -> int:
+        """How many processes ended that should not have."""
+        return self._deaths + (self.worker.deaths if self.worker else 0)
+
     @property
     def state(self) -> str:
-        """'none', 'loading', 'ready', 'answering' or 'ended' (the next request starts it again)."""
+        """'none', 'loading', 'ready', 'answering', 'restarting' or 'ended' (the next request starts it again)."""
         worker = self.worker
         if worker is None:
             return 'loading' if self._coming is not None else 'none'
-        if self._users:
-            return 'answering'
-        return 'ready' if worker.pid else 'ended'
+        if worker.state == 'ready':
+            return 'answering' if self._users else 'ready'
+        return 'restarting' if worker.state == 'loading' else 'ended'
 
     def info(self) -> msg.ModelInfo:
         """Return what serves now; an empty name: nothing."""
@@ -154,16 +180,6 @@ class ModelHost:
             response.outcome = convert.outcome_message(error)
         response.model = self.info()
         return response
-
-
-def _warm_up(worker: ModelWorker, timeout_s: float) -> None:
-    """Ask once about a grey image: the first answer of a GPU model is slower than all others."""
-    frame = Frame(np.full((240, 320, 3), 128, np.uint8))
-    try:
-        worker.predict(frame, Query(text='point at the middle of the table'), timeout_s=timeout_s)
-    except AffordanceError as error:
-        if error.code not in BEARABLE:
-            raise
 
 
 def _outputs(entry: ModelEntry, spec: WorkerSpec) -> list[str]:

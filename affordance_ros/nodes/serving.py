@@ -15,7 +15,7 @@ from affordance_ros.models.base import Progress
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.acceptance import Accepted, FrameSource, Wanted
 from affordance_ros.nodes.evidence import evidence_message
-from affordance_ros.nodes.model_host import ModelHost
+from affordance_ros.nodes.model_host import HeldModel, ModelHost
 from affordance_ros.nodes.region import above, cut, put_back
 from affordance_ros.nodes.request_line import Policy, RequestLine, replaced
 from affordance_ros.nodes.requests import Request, Watch
@@ -82,15 +82,15 @@ class Server:
         accepted_at, start = node.get_clock().now(), time.perf_counter()
         array = msg.AffordanceArray(header=convert.header_of(accepted.frame), request_id=request.name)
         array.camera = accepted.camera
-        predictions = self._ask_all(request, accepted, deadline, watch)
+        with self._models.hold() as model:
+            predictions = self._ask_all(request, accepted, (model, deadline), watch)
         asked = time.perf_counter()
         array.affordances = [convert.affordance_message(*pair) for pair in predictions]
         array.accepted_at, array.finished_at = accepted_at.to_msg(), node.get_clock().now().to_msg()
         own = {name: value for prediction, _ in predictions for name, value in prediction.seconds.items()}
         seconds = {**accepted.seconds, **own, 'model': asked - start}
         array.stages = convert.stages_message(seconds)
-        info = self._models.info()
-        array.model, array.checkpoint = predictions[0][0].model, info.checkpoint
+        array.model, array.checkpoint = predictions[0][0].model, model.checkpoint
         heatmaps = [prediction.heatmap for prediction, _ in predictions if prediction.heatmap is not None]
         self._outputs.answer(array)
         self._outputs.evidence(evidence_message(accepted.frame, array, accepted.pose_refused, heatmaps))
@@ -99,10 +99,10 @@ class Server:
         return array
 
     def _ask_all(
-        self, request: Request, accepted: Accepted, deadline: float, watch: Watch
+        self, request: Request, accepted: Accepted, by: tuple[HeldModel, float], watch: Watch
     ) -> list[tuple[Prediction, AffordanceError | None]]:
-        """Return one answer per question. A single question that is refused, or all of them, raise."""
-        frame = accepted.frame
+        """Return one answer per question, by a model and a deadline. One question or all of them refused: it raises."""
+        frame, (model, deadline) = accepted.frame, by
         region = None if request.region is None else request.region.within(frame.width, frame.height)
         whole = [*accepted.earlier, frame]
         clip = whole if region is None else [cut(each, region) for each in whole]
@@ -111,11 +111,11 @@ class Server:
         for index, query in enumerate(request.queries):
             progress = self._progress(request, index, found, watch)
             try:
-                prediction = self._models.predict(seen, query, deadline - time.monotonic(), progress, watch.stop)
+                prediction = model.predict(seen, query, deadline - time.monotonic(), progress, watch.stop)
             except AffordanceError as error:
                 if error.code in FATAL or len(request.queries) == 1:
                     raise
-                found.append((Prediction(model=self._models.info().name, query=query), error))
+                found.append((Prediction(model=model.name, query=query), error))
                 continue
             if region is not None:
                 prediction = put_back(prediction, region, frame)

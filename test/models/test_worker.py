@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from affordance_ros.models import worker as worker_module
 from affordance_ros.models.base import Progress
 from affordance_ros.models.frame_transport import memory_file, read_frames, write_frames
 from affordance_ros.models.worker import ModelWorker, WorkerSpec
+from affordance_ros.models.worker_child import launch
 from affordance_ros.results import Frame, Intrinsics, Query
 
 RGB = np.arange(48 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(48, 64, 3)
@@ -208,14 +211,14 @@ def test_close_during_a_request_takes_under_three_seconds():
 
 @pytest.mark.parametrize('delay_s', [0.0, 0.1, 0.4])
 def test_close_while_the_child_is_being_started(monkeypatch, delay_s):
-    launch, children = worker_module._launch, []  # noqa: SLF001 - slowed down below
+    launch, children = worker_module.launch, []
 
     def slow_launch(spec):
         children.append(launch(spec))
         time.sleep(0.4)  # a busy machine: the child runs, but we do not know it yet
         return children[-1]
 
-    monkeypatch.setattr(worker_module, '_launch', slow_launch)
+    monkeypatch.setattr(worker_module, 'launch', slow_launch)
     worker, caught = ModelWorker(WorkerSpec('fake')), []
 
     def start():
@@ -253,6 +256,111 @@ def test_the_child_leaves_when_the_parent_is_killed():
 def test_another_python_can_run_the_child():
     with ModelWorker(WorkerSpec('fake', python_executable=sys.executable)) as worker:
         assert worker.predict(FRAME, QUERY).keypoints.points.tolist() == [[10, 20]]
+
+
+def test_another_python_needs_neither_ros_nor_our_environment(tmp_path, monkeypatch):
+    python = bare_environment(tmp_path / 'venv', 'numpy', 'numpy.libs')
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path / 'of_ros'))
+    (tmp_path / 'of_ros').mkdir()
+    (tmp_path / 'of_ros' / 'numpy.py').write_text('raise RuntimeError("of another version of Python")')
+    with ModelWorker(WorkerSpec('fake', python_executable=str(python))) as worker:
+        assert worker.predict(FRAME, QUERY).keypoints.points.tolist() == [[10, 20]]
+        command = Path(f'/proc/{worker.pid}/cmdline').read_bytes().split(b'\0')
+    assert command[0].decode() == str(python)
+    assert subprocess.run([python, '-c', 'import rclpy'], capture_output=True).returncode
+
+
+def test_what_another_python_lacks_is_told(tmp_path):
+    python = bare_environment(tmp_path / 'venv')
+    worker = ModelWorker(WorkerSpec('fake', python_executable=str(python)))
+    with pytest.raises(AffordanceError) as caught:
+        worker.start(60)
+    assert caught.value.code == Code.BAD_INPUT
+    assert str(python) in caught.value.message
+    assert "No module named 'numpy'" in caught.value.message
+    assert worker.pid is None
+
+
+def bare_environment(folder, *packages):
+    """Return the Python of a new virtual environment that has `packages` of this one and nothing else."""
+    subprocess.run([sys._base_executable, '-m', 'venv', '--without-pip', folder], check=True)  # noqa: SLF001
+    theirs = next(folder.glob('lib/python*/site-packages'))
+    for name in packages:
+        ours = Path(np.__file__).parents[1] / name
+        if ours.exists():
+            (theirs / name).symlink_to(ours)
+    return folder / 'bin' / 'python'
+
+
+def test_a_child_that_ran_out_of_memory_is_replaced():
+    told = []
+    with ModelWorker(WorkerSpec('fake', options={'fail': 'OOM'}), tell=told.append) as worker:
+        pid = worker.pid
+        with pytest.raises(AffordanceError) as caught:
+            worker.predict(FRAME, QUERY)
+        assert caught.value.code == Code.OOM
+        assert wait_gone(pid, 5)
+        assert worker.pid not in (None, pid)
+        assert 'ran out of memory' in told[0]
+
+
+def test_loading_again_goes_on_when_requests_give_up():
+    with ModelWorker(WorkerSpec('fake', options={'load_s': 2.0})) as worker:
+        os.kill(worker.pid, signal.SIGKILL)
+        assert wait_gone(worker.pid, 5)
+        codes = []
+        for timeout_s, stop in ((0.2, None), (None, lambda: True)):
+            with pytest.raises(AffordanceError) as caught:
+                worker.predict(FRAME, QUERY, stop=stop, timeout_s=timeout_s)
+            codes.append(caught.value.code)
+        assert codes == [Code.TIMEOUT, Code.CANCELED]
+        loading = worker.pid
+        assert worker.state == 'loading'
+        assert worker.predict(FRAME, QUERY, timeout_s=60).keypoints.points.tolist() == [[10, 20]]
+        assert worker.pid == loading
+
+
+def test_a_child_that_dies_idle_is_replaced_without_a_request():
+    told = []
+    with ModelWorker(WorkerSpec('fake'), tell=told.append) as worker:
+        pid = worker.pid
+        os.kill(pid, signal.SIGKILL)
+        assert wait_gone(pid, 5)
+        end = time.monotonic() + 60
+        while not (worker.deaths and worker.state == 'ready') and time.monotonic() < end:
+            worker.look_after()
+            time.sleep(0.02)
+        assert (worker.state, worker.deaths) == ('ready', 1)
+        assert worker.pid != pid
+        assert 'signal 9' in told[0]
+        assert len(told) == 1
+
+
+def test_a_model_that_dies_while_loading_is_not_started_for_ever(monkeypatch):
+    told = []
+    with ModelWorker(WorkerSpec('fake'), tell=told.append) as worker:
+        monkeypatch.setattr(worker_module, 'launch', lambda spec: launch(replace(spec, name='no_such')))
+        os.kill(worker.pid, signal.SIGKILL)
+        assert wait_gone(worker.pid, 5)
+        end = time.monotonic() + 60
+        while len(told) < 2 and time.monotonic() < end:
+            worker.look_after()
+            time.sleep(0.02)
+        assert 'UNKNOWN_MODEL' in told[1]
+        for _ in range(5):
+            worker.look_after()
+        assert (worker.state, worker.pid, len(told)) == ('ended', None, 2)
+        with pytest.raises(AffordanceError) as caught:
+            worker.predict(FRAME, QUERY)
+        assert caught.value.code == Code.UNKNOWN_MODEL
+
+
+def test_a_model_is_warm_before_it_is_ready():
+    with pytest.raises(AffordanceError) as caught:
+        ModelWorker(WorkerSpec('fake', options={'fail': 'OOM'}, warm_up=True)).start(60)
+    assert caught.value.code == Code.OOM
+    with ModelWorker(WorkerSpec('fake', options={'fail': 'UNPARSABLE_ANSWER'}, warm_up=True)) as worker:
+        assert worker.state == 'ready'  # a grey image may mean nothing to a model
 
 
 def test_a_real_model_answers_the_same_in_the_worker(robopoint_set):
