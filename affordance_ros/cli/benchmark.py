@@ -90,13 +90,14 @@ def run_rescore(out: Path) -> None:
 def _print_table(console: Console, kind: BenchmarkKind, rows: list[Row], run: Json) -> None:
     table = Table(title=f'{run["benchmark"]}: {run["model"]["name"]}', title_justify='left')
     names = list(kind.published.rows)
-    for name in ('task', 'questions', 'unreadable', 'figure', 'right', 'official', *names):
+    for name in ('task', 'questions', 'unreadable', 'left out', 'figure', 'right', 'official', *names):
         table.add_column(name, justify='left' if name in ('task', 'figure') else 'right')
     for row in rows:
         published = [_number(row.published.get(name)) for name in names]
-        counts = str(row.questions), str(row.unreadable)
+        counts = str(row.questions), str(row.unreadable), '-' if row.left_out is None else str(row.left_out)
         table.add_row(row.task, *counts, row.name, _number(row.ours), _number(row.official), *published)
     console.print(table)
+    console.print('unreadable: counted as failures; left out: in no sum of the official program', highlight=False)
     console.print(f'published: {kind.published.source}', highlight=False, soft_wrap=True)
     for caveat in kind.published.caveats:
         console.print(f'  {caveat}', highlight=False, soft_wrap=True)

@@ -61,7 +61,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: a figure of a task, computed right, as the official program does, and as published."""
+    """One line of the table: a figure of a task, computed right, as the official program does, and as published.
+
+    unreadable: answers that count as failures in `ours`. left_out: those that are in no sum of the official program,
+    None where that is not known.
+    """
 
     task: str
     questions: int
@@ -70,6 +74,7 @@ class Row:
     ours: float | None
     official: float | None
     published: Mapping[str, float] = field(default_factory=dict)
+    left_out: int | None = None
 
 
 @dataclass(frozen=True)

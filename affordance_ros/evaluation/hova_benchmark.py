@@ -111,7 +111,8 @@ def _hova_rows(scores: Json) -> list[Row]:
             if name in score['of_all']:
                 official = score['official'].get(name)
                 ours = score['of_all'][name]
-                rows.append(Row(source, score['questions'], score['unanswered'], name, ours, official))
+                counts = score['questions'], score['unanswered']
+                rows.append(Row(source, *counts, name, ours, official, left_out=score['official_left_out']))
     return rows
 
 

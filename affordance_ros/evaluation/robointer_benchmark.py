@@ -136,6 +136,7 @@ def _robointer_rows(scores: Json) -> list[Row]:
                 times(ours, factor),
                 times(official, factor),
                 published,
+                score['questions'] - score['official_used'] if 'official_used' in score else None,
             )
         )
     return rows
