@@ -23,11 +23,22 @@ LAUNCH = """`ros2 launch affordance_ros bringup.launch.py ARGUMENT:=VALUE ...`; 
 `replay.launch.py bag:=DIR` plays a bag. `camera` takes topics and depth noise from `config/cameras.yaml`."""
 
 
+LISTENED = {'markers': 'markers', 'debug': 'debug_image'}  # what overlay_node subscribes to is opened for whom
 # What is only opened when it is needed.
 LATER = {
     'affordance_node': [
-        ('subscribes', '/tf', 'tf2_msgs/TFMessage', 'when `tf.target_frame` is set, or depth comes from a camera of its own'),
-        ('subscribes', '/tf_static', 'tf2_msgs/TFMessage', 'when `tf.target_frame` is set, or depth comes from a camera of its own'),
+        (
+            'subscribes',
+            '/tf',
+            'tf2_msgs/TFMessage',
+            'when `tf.target_frame` is set, or depth comes from a camera of its own',
+        ),
+        (
+            'subscribes',
+            '/tf_static',
+            'tf2_msgs/TFMessage',
+            'when `tf.target_frame` is set, or depth comes from a camera of its own',
+        ),
     ],
     'scene_node': [('publishes', '/tf_static', 'tf2_msgs/TFMessage', 'the pose of the camera')],
 }
@@ -76,6 +87,10 @@ def rows(node: Any) -> Iterator[tuple[str, str, str, str]]:
             yield 'subscribes', topic, kind_name(kind), 'while active'
         for topic, kind in camera.further.values():
             yield 'subscribes', topic, kind_name(kind), 'while active; of a depth camera of its own'
+    for listener, topics in getattr(node, 'topics', dict)().items():
+        for kind, topic, _, _ in topics:
+            what = {'targets': '`~/markers` or `~/debug_image`'}.get(listener, f'`~/{LISTENED[listener]}`')
+            yield 'subscribes', topic, kind_name(kind), f'while someone listens to {what}'
     yield from LATER.get(node.get_name(), [])
     for service in node.services:
         if kind_name(service.srv_type).startswith(('affordance_ros/', 'std_srvs/')):

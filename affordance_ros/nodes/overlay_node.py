@@ -3,15 +3,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """overlay_node: the debug image and RViz markers, computed only while someone listens."""
 
+import threading
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Point
+from nav_msgs.msg import Path
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import Image
-from std_msgs.msg import ColorRGBA
-from visualization_msgs.msg import Marker, MarkerArray
+from sensor_msgs.msg import CompressedImage, Image
+from visualization_msgs.msg import MarkerArray
 
 from affordance_ros import msg
 from affordance_ros.camera_messages import rgb_from_message
@@ -21,93 +23,130 @@ from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.evidence import frame_from, predictions_from
 from affordance_ros.nodes.images import image_message
 from affordance_ros.nodes.lifecycle import RESULT, SENSOR, SuiteNode
+from affordance_ros.nodes.overlay_markers import grasp_markers, trajectory_marker
 from affordance_ros.nodes.parameters import OverlayParameters
 from affordance_ros.nodes.running import run_node
-from affordance_ros.outlines import gripper_segments, place_segments
 from affordance_ros.pipeline import Answer
+from affordance_ros.results import Prediction, Query
 from affordance_ros.visualization import draw_overlay
 
 KEPT = 60  # colour images kept for an answer that comes late
+Key = tuple[str, int]
 
 
 class OverlayNode(SuiteNode):
-    """Draws every answer on the image it was given for."""
+    """Draws every answer on the image it was given for. Subscribes to nothing that nobody wants drawn."""
 
     def __init__(self) -> None:
         super().__init__('overlay_node', OverlayParameters)
-        self._images: dict[int, Any] = {}
-        self._evidence: dict[int, msg.Evidence] = {}
-        self.debug = self.create_publisher(Image, '~/debug_image', QoSProfile(depth=1))
-        self.markers = self.create_publisher(MarkerArray, '~/markers', RESULT)
-        self.create_subscription(Image, 'image', self._image, SENSOR)
-        self.create_subscription(msg.Evidence, f'{self.settings.source}/evidence', self._answer, RESULT)
-        self.create_subscription(msg.GraspTargetArray, f'{self.settings.targets}/grasp_targets', self._targets, RESULT)
+        self._images: dict[Key, Any] = {}
+        self._evidence: msg.Evidence | None = None
+        self._newest: msg.GraspTargetArray | None = None
+        self._path: Path | None = None
+        self._open: dict[str, list[Any]] = {'targets': [], 'markers': [], 'debug': []}
+        self._lock = threading.Lock()
+        followed = PublisherEventCallbacks(matched=lambda _: self._follow_listeners())
+        self.debug = self.create_publisher(Image, '~/debug_image', QoSProfile(depth=1), event_callbacks=followed)
+        self.markers = self.create_publisher(MarkerArray, '~/markers', RESULT, event_callbacks=followed)
 
-    def _image(self, message: Image) -> None:
-        if self.active and self.debug.get_subscription_count():
-            self._images[convert.nanoseconds_of(message.header.stamp)] = message
-            while len(self._images) > KEPT:
-                del self._images[next(iter(self._images))]
+    def activate(self) -> None:
+        """Draw from now on."""
+        self._follow_listeners(active=True)
 
-    def _answer(self, message: msg.Evidence) -> None:
-        self._evidence = {convert.nanoseconds_of(message.answer.header.stamp): message}
+    def deactivate(self) -> None:
+        """Draw no more."""
+        self._follow_listeners(active=False)
+
+    def health(self) -> dict[str, str]:
+        """Who listens."""
+        listeners = {'markers': self.markers, 'debug image': self.debug}
+        return {f'{name} listeners': str(publisher.get_subscription_count()) for name, publisher in listeners.items()}
+
+    def topics(self) -> dict[str, list[tuple[Any, str, Any, Any]]]:
+        """Return (type, topic, callback, QoS) of what is subscribed to, by what it is for."""
+        s = self.settings
+        image, ending = (Image, '') if s.input_image_transport == 'raw' else (CompressedImage, '/compressed')
+        names = [name.strip() for name in s.input_cameras.split(',') if name.strip()] or ['']
+        colors = [
+            (image, f'{name}/image{ending}' if name else f'image{ending}', partial(self._image, name), SENSOR)
+            for name in names
+        ]
+        return {
+            'targets': [(msg.GraspTargetArray, f'{s.targets}/grasp_targets', self._targets, RESULT)],
+            'markers': [(Path, f'{s.targets}/trajectory', self._trajectory, RESULT)],
+            'debug': [(msg.Evidence, f'{s.source}/evidence', self._answer, RESULT), *colors],
+        }
+
+    def _follow_listeners(self, *, active: bool | None = None) -> None:
+        """Open or close subscriptions as listeners come and go."""
+        active = self.active if active is None else active
+        with self._lock:
+            debug, markers = (bool(active and p.get_subscription_count()) for p in (self.debug, self.markers))
+            for name, wanted in (('targets', debug or markers), ('markers', markers), ('debug', debug)):
+                opened = self._open[name]
+                if wanted and not opened:
+                    opened += [self.create_subscription(*each) for each in self.topics()[name]]
+                while opened and not wanted:
+                    self.destroy_subscription(opened.pop())
+            if not debug:
+                self._images.clear()
+                self._evidence = self._newest = None
+
+    def _image(self, camera: str, message: Any) -> None:
+        self._images[camera, convert.nanoseconds_of(message.header.stamp)] = message
+        while len(self._images) > KEPT:
+            self._images.pop(next(iter(self._images)), None)
+
+    def _trajectory(self, path: Path) -> None:
+        self._path = path
+        self.markers.publish(trajectory_marker(path))
 
     def _targets(self, message: msg.GraspTargetArray) -> None:
-        if not self.active:
-            return
         if self.markers.get_subscription_count():
-            self.markers.publish(grasp_markers(message))
-        stamp = convert.nanoseconds_of(message.header.stamp)
-        image, evidence = self._images.get(stamp), self._evidence.get(stamp)
-        if image is None or evidence is None or not self.debug.get_subscription_count():
+            array = grasp_markers(message)
+            if self._path is not None and self._path.header == message.header:  # it came first
+                array.markers += trajectory_marker(self._path).markers
+            self.markers.publish(array)
+        self._newest = message
+        self._draw()
+
+    def _answer(self, message: msg.Evidence) -> None:
+        self._evidence = message
+        self._draw()
+
+    def _draw(self) -> None:
+        """Publish the debug image once both halves of an answer are there; either may come first."""
+        evidence, targets = self._evidence, self._newest
+        if evidence is None or targets is None or _of(evidence.answer) != _of(targets):
+            return
+        self._evidence = None
+        image = self._images.get((evidence.answer.camera, convert.nanoseconds_of(evidence.answer.header.stamp)))
+        if image is None:
             return
         try:
-            drawn = draw_overlay(drawable(image, evidence, message))
+            drawn = draw_overlay(drawable(image, evidence, targets))
         except AffordanceError as error:
             self.refuse(error)
         else:
             self.debug.publish(image_message(drawn, 'rgb8', image.header))
 
 
-def drawable(image: Image, evidence: msg.Evidence, targets: msg.GraspTargetArray) -> Answer:
+def _of(message: Any) -> tuple[str, int]:
+    """Return which answer a message belongs to."""
+    return message.request_id, convert.nanoseconds_of(message.header.stamp)
+
+
+def drawable(image: Any, evidence: msg.Evidence, targets: msg.GraspTargetArray) -> Answer:
     """Return the answer as the library knows it: with its image, everything in the camera frame."""
     frame = replace(frame_from(evidence), rgb=rgb_from_message(image))
     predictions = [prediction for prediction, _ in predictions_from(evidence) if prediction is not None]
+    predictions.append(Prediction(model=targets.model, query=Query(text=targets.query)))  # all questions may be refused
     camera_from_header = np.eye(4) if frame.target_from_camera is None else inverse(frame.target_from_camera)
     found = tuple(convert.target_from(target, camera_from_header) for target in targets.targets)
     refused = tuple(convert.abstention_from(item) for item in targets.abstentions)
     places = tuple(convert.place_from(place, camera_from_header) for place in targets.places)
     contacts = tuple(item.contact for item in (*found, *places))
     return Answer(frame, predictions[0], contacts, found, refused, {}, places)
-
-
-def grasp_markers(message: msg.GraspTargetArray) -> MarkerArray:
-    """Return DELETEALL, then an arrow for every normal and a line list for every gripper and place, by namespace."""
-    array = MarkerArray(markers=[Marker(header=message.header, action=Marker.DELETEALL)])
-    for index, target in enumerate(message.targets):
-        good = ColorRGBA(r=0.1, g=0.9, b=0.2, a=1.0) if index == 0 else ColorRGBA(r=0.9, g=0.8, b=0.1, a=0.7)
-        arrow = Marker(header=message.header, ns='normals', id=index, type=Marker.ARROW, action=Marker.ADD, color=good)
-        point, normal = target.contact.point, target.contact.normal
-        arrow.points = [
-            point,
-            Point(x=point.x + 0.05 * normal.x, y=point.y + 0.05 * normal.y, z=point.z + 0.05 * normal.z),
-        ]
-        arrow.scale.x, arrow.scale.y, arrow.scale.z = 0.004, 0.009, 0.012
-        outline = gripper_segments(convert.target_from(target))
-        array.markers += [arrow, _line_list(message.header, 'grippers', index, good, outline)]
-    for index, place in enumerate(message.places):
-        free = ColorRGBA(r=0.4, g=0.9, b=1.0, a=1.0 if index == 0 else 0.6)
-        outline = place_segments(convert.place_from(place))
-        array.markers.append(_line_list(message.header, 'places', index, free, outline))
-    return array
-
-
-def _line_list(header: Any, group: str, index: int, color: ColorRGBA, segments: Any) -> Marker:
-    """Return segments (N, 2, 3) as one marker."""
-    lines = Marker(header=header, ns=group, id=index, type=Marker.LINE_LIST, action=Marker.ADD, color=color)
-    lines.scale.x = 0.003
-    lines.points = [convert.point_message(point) for point in segments.reshape(-1, 3)]
-    return lines
 
 
 def main() -> None:

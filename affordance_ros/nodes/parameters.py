@@ -196,6 +196,10 @@ class OverlayParameters:
     autostart: bool = setting(default=True, doc=AUTOSTART)
     source: str = setting('affordance_node', 'name of the affordance_node, relative')
     targets: str = setting('target_node', 'name of the target_node, relative')
+    input_cameras: str = setting('', "names of the cameras, joined by ',', as those of affordance_node")
+    input_image_transport: str = setting(
+        'raw', 'what comes on the image topic: raw, or compressed on image/compressed', choices=('raw', 'compressed')
+    )
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,11 @@ class RosClient:
         self._clients[f'{topic} {id(received)}'] = subscription
         return received
 
+    def forget(self, received: list) -> None:
+        """Listen no more to what `listen` returned."""
+        name = next(name for name in self._clients if name.endswith(f' {id(received)}'))
+        self.node.destroy_subscription(self._clients.pop(name))
+
     def state(self, node: str) -> str:
         """Return the lifecycle state of a node."""
         return self.call(GetState, f'{node}/get_state').current_state.label

@@ -82,17 +82,52 @@ def test_the_camera_shows_the_scene_and_its_truth(scene_suite, handle) -> None:
     assert any(not np.array_equal(depths[0].data, other.data) for other in depths[1:])  # noisy anew
 
 
+def subscribed(client) -> set[str]:
+    """Return what the overlay subscribes to."""
+    found = client.node.get_subscriber_names_and_types_by_node('overlay_node', '/')
+    return {name for name, _ in found if name != '/parameter_events'}
+
+
+def test_nothing_is_read_while_nobody_looks(scene_suite, handle) -> None:
+    client = scene_suite.client
+    assert subscribed(client) == set()
+    markers = client.listen(MarkerArray, '/overlay_node/markers')
+    wanted = {'/target_node/grasp_targets', '/target_node/trajectory'}
+    client.wait_for(lambda: subscribed(client) == wanted, what='subscriptions for the markers alone')
+    client.wait_for(lambda: ask(scene_suite, handle) and markers, what='markers')
+    client.forget(markers)
+    client.wait_for(lambda: subscribed(client) == set(), what='the end of the subscriptions')
+
+
 def test_markers_and_debug_image(scene_suite, handle) -> None:
     client = scene_suite.client
-    markers, images = (
-        client.listen(MarkerArray, '/overlay_node/markers'),
-        client.listen(Image, '/overlay_node/debug_image'),
-    )
+    markers = client.listen(MarkerArray, '/overlay_node/markers')
+    images = client.listen(Image, '/overlay_node/debug_image')
+    client.wait_for(lambda: '/image' in subscribed(client), what='the subscription of the image')
     client.wait_for(lambda: ask(scene_suite, handle) and markers and images, what='drawings')
     array = markers[-1].markers
     assert array[0].action == Marker.DELETEALL
-    assert {item.ns for item in array[1:]} >= {'normals', 'grippers'}
+    assert sum(item.action == Marker.DELETEALL for item in array) == 1
+    assert {item.ns for item in array[1:]} >= {'contacts', 'normals', 'grippers', 'labels'}
+    keys = [(item.ns, item.id) for item in array[1:]]
+    assert len(set(keys)) == len(keys)
     assert all(item.header.frame_id == 'table' for item in array)
     drawn = rgb_from_message(images[-1])
     assert drawn.shape == (480, 640, 3)
     assert (drawn != handle[1].frame.rgb).any(axis=2).sum() > 100
+
+
+def test_a_refusal_is_shown_with_its_reason(scene_suite) -> None:
+    client = scene_suite.client
+    markers = client.listen(MarkerArray, '/overlay_node/markers')
+    name = '/target_node/get_grasp_targets'
+
+    def shown() -> list:
+        client.call(srv.GetGraspTargets, name, query='nothing', timeout_s=10.0)
+        return [item for item in markers[-1].markers if item.ns == 'refused'] if markers else []
+
+    (marker,) = client.wait_for(shown, what='the refusal')
+    assert 'EMPTY_MODEL_OUTPUT' in marker.text
+    assert 'nothing' in marker.text
+    assert markers[-1].markers[0].action == Marker.DELETEALL
+    assert not [item for item in markers[-1].markers if item.ns == 'grippers']  # of the answer before
