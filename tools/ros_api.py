@@ -23,7 +23,12 @@ LAUNCH = """`ros2 launch affordance_ros bringup.launch.py ARGUMENT:=VALUE ...`; 
 `replay.launch.py bag:=DIR` plays a bag. `camera` takes topics and depth noise from `config/cameras.yaml`."""
 
 
-LISTENED = {'markers': 'markers', 'debug': 'debug_image'}  # what overlay_node subscribes to is opened for whom
+# For whom overlay_node opens its subscriptions.
+LISTENED = {
+    'targets': '`~/markers` or `~/debug_image`',
+    'markers': '`~/markers`',
+    'debug': '`~/debug_image`',
+}
 # What is only opened when it is needed.
 LATER = {
     'affordance_node': [
@@ -89,8 +94,7 @@ def rows(node: Any) -> Iterator[tuple[str, str, str, str]]:
             yield 'subscribes', topic, kind_name(kind), 'while active; of a depth camera of its own'
     for listener, topics in getattr(node, 'topics', dict)().items():
         for kind, topic, _, _ in topics:
-            what = {'targets': '`~/markers` or `~/debug_image`'}.get(listener, f'`~/{LISTENED[listener]}`')
-            yield 'subscribes', topic, kind_name(kind), f'while someone listens to {what}'
+            yield 'subscribes', topic, kind_name(kind), f'while someone listens to {LISTENED[listener]}'
     yield from LATER.get(node.get_name(), [])
     for service in node.services:
         if kind_name(service.srv_type).startswith(('affordance_ros/', 'std_srvs/')):
