@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a bag holds: opening it, and finding the topics that make a frame."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,16 @@ class BagTopics:
 
 @dataclass(frozen=True)
 class BagContent:
-    """topics: those that `read_frames` takes. images: number of colour images; width and height are of the first."""
+    """topics: those that `read_frames` takes. images: number of colour images; width and height are of the first.
+
+    kinds: types of all topics.
+    """
 
     topics: BagTopics
     images: int
     width: int
     height: int
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 def look_into(folder: Path, topics: BagTopics | None = None) -> BagContent:
@@ -59,7 +63,7 @@ def look_into(folder: Path, topics: BagTopics | None = None) -> BagContent:
             raise AffordanceError(Code.NO_IMAGE, f'the topic {chosen.image} of the bag holds no image')
         height, width = rgb_from_message(first[2]).shape[:2]
         count = sum(c.msgcount for c in reader.connections if c.topic == chosen.image)
-        return BagContent(chosen, count, width, height)
+        return BagContent(chosen, count, width, height, {c.topic: c.msgtype for c in reader.connections})
 
 
 def open_bag(folder: Path) -> AnyReader:

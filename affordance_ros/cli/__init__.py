@@ -243,6 +243,70 @@ def bag(  # noqa: PLR0913 - the options of a command
 
 
 @evaluation.command()
+def live(  # noqa: PLR0913 - the options of a command
+    bag: Annotated[Path, typer.Argument(help='Folder of a rosbag2 bag: MCAP or sqlite3, split or compressed too.')],
+    prompts: Annotated[str, typer.Option(help='A sentence, or a .txt, .yaml or .json file of them.')],
+    out: Annotated[Path, typer.Option(help='Folder for report.html, answers.jsonl, answers.csv, results/ and more.')],
+    real_time: Annotated[  # noqa: FBT002
+        bool, typer.Option('--real-time', help='Play at the pace of the recording and count the frames that drop.')
+    ] = False,
+    rate: Annotated[float, typer.Option(min=0.01, help='With --real-time: 2 plays twice as fast.')] = 1.0,
+    timeout: Annotated[float, typer.Option(min=0.1, help='Seconds for one answer; none in time: exit code 1.')] = 30.0,
+    running: Annotated[  # noqa: FBT002
+        bool, typer.Option('--running', help='Ask nodes that run already, with use_sim_time, on this ROS_DOMAIN_ID.')
+    ] = False,
+    affordance_node: Annotated[str, typer.Option(help='With --running: its name.')] = '/affordance_node',
+    target_node: Annotated[str, typer.Option(help='With --running: its name.')] = '/target_node',
+    camera: Annotated[str, typer.Option(help='Namespace of the topics that are published, as /front.')] = '',
+    model: Annotated[str, typer.Option(help='See: affordance models.')] = 'robopoint',
+    checkpoint: Annotated[str, typer.Option(help="Folder, or 'pocket' for the small one in this package.")] = 'pocket',
+    device: Annotated[str, typer.Option(help='cpu, cuda, cuda:1, ...')] = 'cpu',
+    dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = 'float32',
+    frames: Annotated[
+        str, typer.Option(help='all, every:N, stamps:S1,S2 (seconds) or change:T (grey levels).')
+    ] = 'all',
+    gripper: Annotated[str, typer.Option(help='generic, panda, robotiq_2f_85, robotiq_2f_140.')] = 'generic',
+    labels: Annotated[Path | None, typer.Option(help='JSON file of the truth (docs/evaluation.md).')] = None,
+    gates: Annotated[Path | None, typer.Option(help='YAML file of thresholds; a failed one gives exit code 1.')] = None,
+    image: Annotated[str, typer.Option(help='Topic; empty: the only one of its type.')] = '',
+    depth: Annotated[str, typer.Option(help='Topic; empty: the only one of its type.')] = '',
+    camera_info: Annotated[str, typer.Option(help='Topic; empty: the one beside the image.')] = '',
+    target_frame: Annotated[str, typer.Option(help='Frame of the results; empty: the root of the transforms.')] = '',
+    depth_scale: Annotated[float, typer.Option(help='Metres per depth unit; 0: as the encoding says.')] = 0.0,
+    intrinsics: Annotated[str, typer.Option(help='"fx,fy,cx,cy" or a file, for bags without camera info.')] = '',
+    static_tf: Annotated[Path | None, typer.Option(help='YAML list of transforms that the bag lacks.')] = None,
+    resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in the folder.')] = False,  # noqa: FBT002
+    pictures: Annotated[bool, typer.Option(help='Write overlays and 3D views.')] = True,  # noqa: FBT002
+    option: Annotated[
+        list[str] | None, typer.Option(help='Further option of the model, as clip=DIR. Repeatable.')
+    ] = None,
+) -> None:
+    """Show the frames of a bag to the real nodes, one by one or in real time, and report what they answered."""
+    from affordance_ros.bags import BagTopics
+    from affordance_ros.cli.evaluate import BagRequest
+    from affordance_ros.cli.live import LiveRequest, run_live
+
+    with explained():
+        topics = BagTopics(image, depth, camera_info, target_frame=target_frame, depth_scale=depth_scale)
+        options = dict(_key_value(item) for item in option or ())
+        asked = BagRequest(
+            bag, prompts, out, model, checkpoint, device, dtype, frames, gripper, labels, gates, topics,
+            intrinsics, static_tf, resume, pictures, options,
+        )  # fmt: skip
+        run_live(
+            LiveRequest(
+                asked,
+                rate=rate if real_time else 0.0,
+                timeout_s=timeout,
+                running=running,
+                prefix=camera,
+                affordance_node=affordance_node,
+                target_node=target_node,
+            )
+        )
+
+
+@evaluation.command()
 def compare(
     first: Annotated[Path, typer.Argument(help='Folder of a run.')],
     second: Annotated[Path, typer.Argument(help='Folder of another run.')],
@@ -312,11 +376,12 @@ def rescore(out: Annotated[Path, typer.Argument(help='Folder of a run of eval da
 @app.command()
 def doctor(
     ros: Annotated[bool, typer.Option('--ros', help='Check the running graph: nodes, topics, sync, TF.')] = False,  # noqa: FBT002
+    wait: Annotated[float, typer.Option(min=0.5, help='With --ros: seconds to wait for what is not there.')] = 10.0,
 ) -> None:
     """Check what is installed, or with --ros what runs; one line each, with the way out."""
     from affordance_ros.cli.doctor import run_doctor
 
-    run_doctor(ros=ros)
+    run_doctor(ros=ros, wait_s=wait)
 
 
 def _key_value(item: str) -> tuple[str, Any]:

@@ -3,7 +3,7 @@
 """`affordance eval`: a bag asked offline, two runs compared."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from affordance_ros.bags import BagTopics, look_into
+from affordance_ros.bags import BagContent, BagTopics, look_into
 from affordance_ros.cli.failures import FAILED
 from affordance_ros.cli.versions import version_lines
 from affordance_ros.errors import AffordanceError, Code
@@ -21,7 +21,7 @@ from affordance_ros.evaluation.gates import Change, Verdict, compare, read_gates
 from affordance_ros.evaluation.labels import read_labels
 from affordance_ros.evaluation.prompts import read_prompts
 from affordance_ros.evaluation.records import Json
-from affordance_ros.evaluation.replay import ReplaySettings
+from affordance_ros.evaluation.replay import OnAnswer, ReplaySettings
 from affordance_ros.evaluation.run import METRICS, Evaluation, evaluate
 from affordance_ros.evaluation.selection import FrameChoice
 from affordance_ros.frame_files import read_intrinsics
@@ -58,6 +58,15 @@ class BagRequest:
 def run_bag(request: BagRequest) -> None:
     """Ask, write the files, print how it ended; exits with 1 when a gate failed."""
     console = Console()
+    content, evaluation = prepared(request)
+    with console.status(f'loading {request.model}'):
+        model = load_model(request.model, request.checkpoint, request.device, request.dtype, **request.options)
+    total = content.images * len(evaluation.settings.prompts)
+    follow(console, request.out, total, lambda on_answer: evaluate(evaluation, model, on_answer))
+
+
+def prepared(request: BagRequest) -> tuple[BagContent, Evaluation]:
+    """Return what the bag holds and what is to be evaluated. Raises AffordanceError for what does not fit."""
     content = look_into(request.bag, request.topics)
     known = read_intrinsics(request.intrinsics, content.width, content.height) if request.intrinsics else None
     transforms = _static_transforms(request.static_tf) if request.static_tf else ()
@@ -70,7 +79,7 @@ def run_bag(request: BagRequest) -> None:
         overlays=request.pictures,
         views=request.pictures,
     )
-    evaluation = Evaluation(
+    return content, Evaluation(
         settings,
         request.out,
         resume=request.resume,
@@ -78,20 +87,22 @@ def run_bag(request: BagRequest) -> None:
         labels=read_labels(request.labels) if request.labels else None,
         versions=version_lines(),
     )
-    with console.status(f'loading {request.model}'):
-        model = load_model(request.model, request.checkpoint, request.device, request.dtype, **request.options)
+
+
+def follow(console: Console, out: Path, total: int, work: Callable[[OnAnswer], tuple[Verdict, ...]]) -> None:
+    """Show how an evaluation goes and how it ended; exits with 1 when a gate failed."""
     outcomes: dict[str, int] = {}
     with _progress(console) as bar:
-        task = bar.add_task('asking', total=content.images * len(settings.prompts))
+        task = bar.add_task('asking', total=total)
 
         def on_answer(line: Json) -> None:
             outcomes[line['outcome']] = outcomes.get(line['outcome'], 0) + 1
             bar.advance(task)
 
-        verdicts = evaluate(evaluation, model, on_answer)
+        verdicts = work(on_answer)
         bar.update(task, total=sum(outcomes.values()))
     _print_end(console, outcomes, verdicts)
-    console.print(f'wrote {request.out}/report.html', highlight=False, soft_wrap=True)
+    console.print(f'wrote {out}/report.html', highlight=False, soft_wrap=True)
     if not all(item.passed for item in verdicts):
         raise typer.Exit(FAILED)
 

@@ -18,21 +18,25 @@ _GRACE_S = 6.0
 
 
 class Processes:
-    """Starts `python -m affordance_ros.nodes.<name>`; each writes `<name>.log` in `logs`. Use it in a `with`."""
+    """Starts `python -m affordance_ros.nodes.<name>`; each writes `<name>.log` in `logs`. Use it in a `with`.
 
-    def __init__(self, logs: Path) -> None:
+    own_domain: a DDS domain that nobody else uses; else that of this shell, to join nodes that run already.
+    """
+
+    def __init__(self, logs: Path, *, own_domain: bool = True) -> None:
         self._logs = logs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         logs.mkdir(parents=True, exist_ok=True)
         self._environment = {
             'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE),
             **os.environ,
-            'ROS_DOMAIN_ID': str(claim_domain()),
-            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
             'ROS_LOG_DIR': str(logs.resolve()),
             'PYTHONUNBUFFERED': '1',
         }
-        self._environment.pop('ROS_LOCALHOST_ONLY', None)
+        if own_domain:
+            self._environment['ROS_DOMAIN_ID'] = str(claim_domain())
+            self._environment['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+            self._environment.pop('ROS_LOCALHOST_ONLY', None)
 
     def __enter__(self) -> 'Processes':
         return self
@@ -43,12 +47,12 @@ class Processes:
         self.stop()
 
     def start(self, name: str, arguments: list[str], *, piped: bool = False) -> subprocess.Popen[bytes]:
-        """Start one node; `piped` gives its standard output to the caller instead of the log."""
+        """Start one node; `piped` gives its standard input and output to the caller."""
         command = [sys.executable, '-m', f'affordance_ros.nodes.{name}', *arguments]
         with self._log(name).open('wb') as log:
             process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if piped else log,
                 stderr=log,
                 env=self._environment,

@@ -88,6 +88,7 @@ def finish(folder: RunFolder, gates: Sequence[Gate] = (), labels: Labels | None 
     metrics: dict[str, Any] = {
         'frames': json.loads(frames_file.read_text()) if frames_file.is_file() else {},
         **_numbers(summarize(answers, times)),
+        'timeouts': sum(line['outcome'] == Code.TIMEOUT.name for line in answers),
         'scores': score_answers(answers, labels) if labels else {},
     }
     verdicts = judge(gates, metrics)
