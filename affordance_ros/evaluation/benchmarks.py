@@ -6,11 +6,12 @@ from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.benchmark_kind import BenchmarkKind
 from affordance_ros.evaluation.hova_benchmark import HOVA
 from affordance_ros.evaluation.robointer_benchmark import ROBOINTER_VQA
-from affordance_ros.evaluation.where2place_benchmark import WHERE2PLACE
+from affordance_ros.evaluation.where2place_benchmark import ROBOREFIT, WHERE2PLACE
 
 BENCHMARKS = {
     'robointer_vqa': ROBOINTER_VQA,
     'where2place': WHERE2PLACE,
+    'roborefit': ROBOREFIT,
     'hova': HOVA,
 }
 
