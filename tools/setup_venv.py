@@ -211,7 +211,8 @@ def build_interfaces():
     shutil.rmtree(INTERFACES, ignore_errors=True)
     relative = INTERFACES.relative_to(VENV).as_posix()
     cmake(ROOT, BUILD / 'affordance_ros', f'-DPYTHON_INSTALL_DIR={relative}', '-DINTERFACES_ONLY=ON')
-    packages = Path(sysconfig.get_path('purelib', vars={'base': str(VENV)}))
+    # By the scheme of virtual environments: the default one of Debian's Python names folders of the system.
+    packages = Path(sysconfig.get_path('purelib', scheme='venv', vars={'base': str(VENV)}))
     (packages / 'affordance_ros_interfaces.pth').write_text(f'{INTERFACES}\n')
     (VENV / 'stamp-interfaces').write_text(key)
 
