@@ -36,7 +36,10 @@ def special_id(token):
 
 @dataclass(frozen=True)
 class Tiny:
-    """What to write. old_names: as transformers 4.51 named keys. nested: config with a text_config (else flat)."""
+    """What to write. old_names: as transformers 4.51 named keys. nested: config with a text_config (else flat).
+
+    layers: of the decoder; 100 and more make a token take a while.
+    """
 
     family: str = 'qwen2_5_vl'
     old_names: bool = True
@@ -44,6 +47,7 @@ class Tiny:
     tied: bool = False
     sub_folder: bool = False
     shards: int = 2
+    layers: int = 3
     seed: int = 7
     penalty: float | None = None
     dtype: torch.dtype = torch.float32
@@ -84,7 +88,7 @@ def writes(model, text):
 
 def _config(tiny):
     text = {
-        'vocab_size': _ROWS, 'hidden_size': 48, 'intermediate_size': 64, 'num_hidden_layers': 3,
+        'vocab_size': _ROWS, 'hidden_size': 48, 'intermediate_size': 64, 'num_hidden_layers': tiny.layers,
         'num_attention_heads': 4, 'num_key_value_heads': 2, 'max_position_embeddings': 4096, 'rms_norm_eps': 1e-6,
         'hidden_act': 'silu', 'rope_theta': 1e6,
         'rope_scaling': {'type': 'default', 'rope_type': 'default', 'mrope_section': [1, 2, 3]},
