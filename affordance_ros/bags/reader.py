@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affordance_ros.bags.pairing import Pairing
 from affordance_ros.bags.topics import BagTopics, choose_topics, open_bag, read_messages
 from affordance_ros.camera_messages import depth_from_message, intrinsics_from_message, is_calibrated, rgb_from_message
 from affordance_ros.errors import AffordanceError, Code
@@ -20,16 +21,14 @@ from affordance_ros.geometry.registration import register_depth
 from affordance_ros.geometry.transforms import pose_from
 from affordance_ros.results import FloatArray, Frame, Intrinsics
 
-_PENDING = 60
 OnBad = Callable[[int, AffordanceError], None]
 
 
 @dataclass
 class _Pending:
-    """Messages that still wait for their partner."""
+    """What the reading of a bag knows so far."""
 
-    images: list[tuple[int, Any]] = field(default_factory=list)
-    depths: dict[int, tuple[str, npt.NDArray[np.float32]]] = field(default_factory=dict)
+    pairing: Pairing
     intrinsics: Intrinsics | None = None
     depth_intrinsics: Intrinsics | None = None
     poses: PoseBuffer = field(default_factory=lambda: PoseBuffer(keep_ns=None))
@@ -57,7 +56,8 @@ def read_frames(folder: Path, topics: BagTopics | None = None, on_bad: OnBad | N
     """
     with open_bag(folder) as reader:
         chosen = choose_topics(reader, topics or BagTopics())
-        pending = _Pending(intrinsics=chosen.intrinsics, on_bad=on_bad)
+        pairing = Pairing(int(chosen.slop_s * 1e9), has_depth=bool(chosen.depth))
+        pending = _Pending(pairing, intrinsics=chosen.intrinsics, on_bad=on_bad)
         for item in chosen.static_transforms:
             pending.poses.add(item.parent, item.child, 0, item.parent_from_child, static=True)
         for topic in ('/tf_static', '/tf'):
@@ -102,32 +102,27 @@ def _take_transforms(poses: PoseBuffer, message: Any, *, static: bool) -> None:
 
 def _take(pending: _Pending, topics: BagTopics, topic: str, message: Any) -> None:
     if topic == topics.image:
-        pending.images.append((stamp_of(message), message))
+        pending.pairing.add_image(stamp_of(message), message)
     elif topic == topics.depth:
-        with pending.tolerant(stamp_of(message)):
-            metres = depth_from_message(message, topics.depth_scale)
-            pending.depths[stamp_of(message)] = str(message.header.frame_id), metres
-        for stamp in sorted(pending.depths)[:-_PENDING]:
-            del pending.depths[stamp]
+        pending.pairing.add_depth(stamp_of(message), message)
     else:
         pending.intrinsics = _intrinsics(message, topics)
 
 
 def _ready(pending: _Pending, topics: BagTopics, *, at_end: bool) -> Iterator[Frame]:
-    """Yield the oldest images whose partner is known: the same stamp is there, or nothing nearer can come."""
-    while pending.images:
-        stamp, message = pending.images[0]
-        nearest = min(pending.depths, key=lambda other: abs(other - stamp), default=None)
-        newest = max(pending.depths, default=stamp - 1)
-        decided = not topics.depth or nearest == stamp or newest > stamp or len(pending.images) > _PENDING
-        if not (decided or at_end):
-            return
-        pending.images.pop(0)
-        fits = nearest is not None and abs(nearest - stamp) <= topics.slop_s * 1e9
-        depth = pending.depths[nearest] if fits and nearest is not None else None
+    for stamp, image, depth in pending.pairing.ready(at_end=at_end):
         with pending.tolerant(stamp):
-            frame = _frame(pending, topics, (stamp, message), depth)
+            frame = _frame(pending, topics, (stamp, image), _measured(pending, topics, depth))
             yield frame
+
+
+def _measured(pending: _Pending, topics: BagTopics, message: Any) -> tuple[str, npt.NDArray[np.float32]] | None:
+    """Return frame and depth in metres of a depth message; None without one, or where it cannot be read."""
+    found = None
+    if message is not None:
+        with pending.tolerant(stamp_of(message)):
+            found = str(message.header.frame_id), depth_from_message(message, topics.depth_scale)
+    return found
 
 
 def _frame(

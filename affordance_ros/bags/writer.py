@@ -84,26 +84,40 @@ class BagWriter:
     ) -> None:
         self._writer.close()
 
-    def write_frame(self, frame: Frame) -> None:
-        """Write image, depth, camera info and camera pose of a frame at its stamp; what is None is left out."""
+    def write_frame(self, frame: Frame, received_ns: int | None = None) -> None:
+        """Write image, depth, camera info and camera pose of a frame; what is None is left out.
+
+        received_ns: when they were recorded, None: at the stamp. A recording that loops has stamps that go back.
+        """
         settings = self._settings
         head = header(frame.stamp_ns, frame.frame_id)
+        when = frame.stamp_ns if received_ns is None else received_ns
         if settings.jpeg:
-            self._write(f'{settings.image}/compressed', _jpeg(head, frame.rgb), frame.stamp_ns)
+            self._write(f'{settings.image}/compressed', _jpeg(head, frame.rgb), when)
         else:
-            self._write(settings.image, _image(head, frame.rgb, 'rgb8'), frame.stamp_ns)
+            self._write(settings.image, _image(head, frame.rgb, 'rgb8'), when)
         if frame.depth is not None:
-            self._write_depth(frame.depth, head, frame.stamp_ns)
+            self._write_depth(frame.depth, head, when)
         if frame.intrinsics is not None:
-            self._write(settings.camera_info, _camera_info(head, frame.intrinsics), frame.stamp_ns)
+            self._write(settings.camera_info, _camera_info(head, frame.intrinsics), when)
         if frame.target_from_camera is not None:
-            self._write_pose(frame)
+            self._write_pose(frame, when)
 
-    def write_depth(self, depth: npt.NDArray[np.float32], intrinsics: Intrinsics, frame_id: str, stamp_ns: int) -> None:
-        """Write depth (H, W) in metres of a camera of its own, with its CameraInfo: not registered to the colour."""
-        head = header(stamp_ns, frame_id)
-        self._write_depth(depth, head, stamp_ns)
-        self._write(self._settings.depth_info, _camera_info(head, intrinsics), stamp_ns)
+    def write_depth(
+        self,
+        depth: npt.NDArray[np.float32],
+        camera: tuple[Intrinsics, str],
+        stamp_ns: int,
+        received_ns: int | None = None,
+    ) -> None:
+        """Write depth (H, W) in metres of a camera of its own, with its CameraInfo: not registered to the colour.
+
+        camera: its intrinsics and the name of its frame.
+        """
+        head = header(stamp_ns, camera[1])
+        when = stamp_ns if received_ns is None else received_ns
+        self._write_depth(depth, head, when)
+        self._write(self._settings.depth_info, _camera_info(head, camera[0]), when)
 
     def write_transform(self, pose: FloatArray, parent: str, child: str, stamp_ns: int) -> None:
         """Write parent_from_child (4, 4) to /tf_static."""
@@ -143,7 +157,7 @@ class BagWriter:
         else:
             self._write(f'{topic}/compressedDepth', _compressed_depth(head, whole), stamp_ns)
 
-    def _write_pose(self, frame: Frame) -> None:
+    def _write_pose(self, frame: Frame, received_ns: int) -> None:
         pose = np.asarray(frame.target_from_camera)
         if not self._settings.moving_camera and self._static_pose is not None:
             if not np.allclose(pose, self._static_pose, atol=1e-9):
@@ -153,7 +167,7 @@ class BagWriter:
         message = transform(pose, header(frame.stamp_ns, frame.target_frame or 'target'), frame.frame_id)
         moving = self._settings.moving_camera
         tree = make('tf2_msgs/msg/TFMessage', transforms=[message])
-        self._write('/tf' if moving else '/tf_static', tree, frame.stamp_ns, latched=not moving)
+        self._write('/tf' if moving else '/tf_static', tree, received_ns, latched=not moving)
 
 
 def _latched() -> Qos:

@@ -85,6 +85,7 @@ def _moments(scene: Scene, recipe: BagRecipe) -> Iterator[tuple[Scene, int]]:
 
 def _write(writer: BagWriter, scene: Scene, view: View, which: tuple[BagRecipe, int]) -> None:
     recipe, index = which
+    received = START_NS + round(index * 1e9 / recipe.fps)  # goes on where the stamps of a loop go back
     frame = _measured(view.frame, recipe, index)
     if recipe.no_tf:
         frame = replace(frame, target_from_camera=None)
@@ -95,11 +96,11 @@ def _write(writer: BagWriter, scene: Scene, view: View, which: tuple[BagRecipe, 
         )
         depth = _measured(beside.render(stamp_ns=frame.stamp_ns).frame, recipe, index).depth
         if depth is not None:
-            writer.write_depth(depth, intrinsics, DEPTH_FRAME, frame.stamp_ns)
+            writer.write_depth(depth, (intrinsics, DEPTH_FRAME), frame.stamp_ns, received)
         if index == 0 and not recipe.no_tf:
             writer.write_transform(camera_from_depth, frame.frame_id, DEPTH_FRAME, frame.stamp_ns)
         frame = replace(frame, depth=None)
-    writer.write_frame(replace(frame, intrinsics=None) if recipe.no_info else frame)
+    writer.write_frame(replace(frame, intrinsics=None) if recipe.no_info else frame, received)
 
 
 def _measured(frame: Frame, recipe: BagRecipe, index: int) -> Frame:

@@ -40,10 +40,14 @@ def test_frames_and_labels_agree(scene, tmp_path, depth, storage):
 
 
 def test_a_loop_repeats_its_stamps(scene, tmp_path):
-    write_synthetic_bag(tmp_path, scene, BagRecipe(frames=4, loop=True))
-    stamps = [frame.stamp_ns for frame in read_frames(tmp_path / 'bag')]
-    assert len(stamps) == 4
-    assert len(set(stamps)) == 2
+    write_synthetic_bag(tmp_path, scene, BagRecipe(frames=6, loop=True, turn_deg=10.0, noise=True))
+    frames = list(read_frames(tmp_path / 'bag'))
+    stamps = [frame.stamp_ns for frame in frames]
+    assert stamps == sorted(stamps[:3]) * 2
+    for before, after in zip(frames[:3], frames[3:], strict=True):
+        np.testing.assert_array_equal(before.rgb, after.rgb)
+        np.testing.assert_allclose(before.target_from_camera, after.target_from_camera)
+        assert not np.array_equal(before.depth, after.depth)  # its own noise, not that of the turn before
 
 
 def test_what_is_left_out_is_missing(scene, tmp_path):
