@@ -44,12 +44,15 @@ class Finding:
     way_out: str = ''
 
 
-def run_doctor(*, ros: bool = False) -> None:
-    """Print every finding, with `ros` those of the live graph; exits with 1 when something needed is missing."""
+def run_doctor(*, ros: bool = False, wait_s: float = 10.0) -> None:
+    """Print every finding, with `ros` those of the live graph; exits with 1 when something needed is missing.
+
+    wait_s: how long to wait for what is not on the graph.
+    """
     console = Console(soft_wrap=True, highlight=False)
     missing = 0
     with console.status('looking'):
-        for finding in graph_findings() if ros else findings():
+        for finding in graph_findings(wait_s) if ros else findings():
             mark, style = _MARKS[finding.state]
             way_out = f' -> {finding.way_out}' if finding.way_out else ''
             console.print(Text.assemble((mark, style), f' {finding.name:<22} {finding.detail}', (way_out, 'bold')))
@@ -59,9 +62,9 @@ def run_doctor(*, ros: bool = False) -> None:
         raise typer.Exit(FAILED)
 
 
-def graph_findings() -> Iterator[Finding]:
+def graph_findings(wait_s: float) -> Iterator[Finding]:
     """Yield what is found on the ROS graph of this shell; a process of its own looks."""
-    command = [sys.executable, '-m', 'affordance_ros.nodes.graph_check']
+    command = [sys.executable, '-m', 'affordance_ros.nodes.graph_check', str(wait_s)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stderr is not None

@@ -24,6 +24,7 @@ def input_health(source: FrameSource) -> dict[str, str]:
         newest = camera.store.newest
         values |= {f'{prefix}{key}': str(getattr(camera.store.counters, key)) for key in COUNTS}
         values |= {f'{prefix}{stream} Hz': f'{camera.rate(stream):.1f}' for stream in camera.topics}
+        values |= {f'{prefix}{stream} topic': camera.topic(stream) for stream in camera.topics}
         values[f'{prefix}image age s'] = f'{source.age_s(newest):.3f}' if newest else 'no image'
     values['depth valid ratio'] = f'{source.valid_ratio:.2f}' if np.isfinite(source.valid_ratio) else 'not known yet'
     return values

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`affordance doctor --ros` sees what is right and what is wrong on a running graph, and says what to do."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -13,31 +15,74 @@ pytest.importorskip('rclpy')
 from synthetic_camera import Shot  # noqa: E402
 
 pytestmark = pytest.mark.ros
+DOCTOR = [sys.executable, '-c', 'from affordance_ros.cli import main; main()', 'doctor', '--ros', '--wait']
 
 
-def doctor() -> tuple[int, str]:
-    command = [sys.executable, '-c', 'from affordance_ros.cli import main; main()', 'doctor', '--ros']
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+def doctor(wait_s: float = 60.0) -> tuple[int, str]:
+    done = subprocess.run([*DOCTOR, str(wait_s)], capture_output=True, text=True, timeout=240)
     return done.returncode, done.stdout + done.stderr
 
 
 def test_an_empty_graph_is_told(ros_domain: int) -> None:
-    assert ros_domain
-    status, text = doctor()
+    status, text = doctor(1.0)
     assert status == 1
     assert 'affordance up' in text
+    assert f'ROS_DOMAIN_ID {ros_domain} for 1 s' in text
 
 
-def test_a_good_graph_and_a_bad_camera(suite) -> None:
-    suite.start_fake({'input.warn_after_s': 1.0})
-    status, text = doctor()
-    assert status == 0, text
+def test_a_good_graph_that_starts_while_the_doctor_looks(module_suite) -> None:
+    suite = module_suite
+    started = subprocess.Popen([*DOCTOR, '60'], stdout=subprocess.PIPE, text=True)
+    suite.client.wait_for(lambda: 'affordance_doctor' in suite.client.node.get_node_names(), what='the doctor')
+    publish_pose(suite.client.node)
+    parameters = {'input.warn_after_s': 1.0, 'tf.target_frame': 'map', 'depth.registration': 'off'}
+    suite.start_fake(parameters | {'model.options': '{"load_s": 2.0}', 'model.warmup': False})
+    text = started.communicate(timeout=240)[0]
+    assert started.returncode == 0, text
+    assert 'everything that is needed is there' in text
     assert re.search(r'/image +.*640x480 rgb8', text)
     assert re.search(r'colour with depth +stamps 0.0 ms apart', text)
     assert re.search(r'/affordance_node model +fake', text)
+    assert re.search(r'camera_optical_frame -> map is known at the stamp', text)
+    assert re.search(r'memory +[0-9.]+ GiB free', text)
+
+
+def test_a_bad_camera_is_told(module_suite) -> None:
+    suite = module_suite
     suite.camera.shot = Shot(depth_frame='depth_optical_frame', depth_delay_ns=40_000_000, info=False)
+    suite.client.wait_for(lambda: 'nothing on /camera_info' in suite.processes.running[0].text, what='the silence')
+    status, text = doctor(2.0)
+    assert status == 1
+    assert re.search(
+        r'colour with depth +stamps [0-9.]+ ms apart .median., 20 ms are allowed -> raise input.slop_s', text
+    )
+    assert re.search(r"registration +depth is in frame 'depth_optical_frame'.*align_depth", text)
+    assert re.search(r'/camera_info +nothing for 2 s .1 publisher', text)
+    assert re.search(r'/affordance_node says +nothing on /camera_info', text)
+
+
+def test_what_the_node_cannot_read_and_a_node_that_does_not_serve(module_suite) -> None:
+    suite = module_suite
+    suite.camera.shot = Shot(color_encoding='yuv422', depth_encoding='32FC1', scale=1000.0)
+    os.kill(suite.processes.running[0].children()[0], signal.SIGKILL)
+    assert suite.client.change('/target_node', 4)
+    suite.client.wait_for(lambda: 'it is being started again' in suite.processes.running[0].text, what='the restart')
     status, text = doctor()
     assert status == 1
-    assert 'input.slop_s' in text
-    assert 'depth_optical_frame' in text
-    assert re.search(r'/camera_info +nothing for 3 s', text)
+    assert re.search(r'/image +BAD_ENCODING.*yuv422', text)
+    assert re.search(r'/depth/image +UNITS', text)
+    assert re.search(r'/target_node +state: inactive -> ros2 lifecycle set /target_node', text)
+    assert re.search(r'/affordance_node model +its process ended 1 time', text)
+
+
+def publish_pose(node) -> None:
+    """Publish where the camera is, latched."""
+    from geometry_msgs.msg import TransformStamped
+    from rclpy.qos import DurabilityPolicy, QoSProfile
+    from tf2_msgs.msg import TFMessage
+
+    pose = TransformStamped(child_frame_id='camera_optical_frame')
+    pose.header.frame_id = 'map'
+    pose.transform.rotation.w = 1.0
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    node.create_publisher(TFMessage, '/tf_static', latched).publish(TFMessage(transforms=[pose]))
