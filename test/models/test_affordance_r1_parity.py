@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_qwen_vl import writes
 
 from affordance_ros.errors import UnparsableAnswer
 from affordance_ros.models import load_model
@@ -169,6 +170,27 @@ def test_masks_of_played_back_answers(case):
         recorded = np.unpackbits(want[f'union_{number}'], count=height * width).astype(bool)
         assert (whole.ravel() != recorded).sum() <= MASK_PIXELS
         assert abs(int(whole.sum()) - record['union_area']) <= MASK_PIXELS
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_played_back_answers_through_predict(case):
+    """The whole way of the demo program: what it was given to read, the model is made to write."""
+    want, frame = arrays(case), Frame(rgb(case))
+    for number, record in enumerate(CASES[case]['playback']):
+        playing = load_model(
+            'affordance_r1', ROOT / 'checkpoint' / 'affordance-r1', profile='infer', sam2=sam2(), max_new_tokens=1000
+        )
+        prediction = writes(playing, record['answer']).predict(frame, Query(CASES[case]['question']))
+        assert prediction.text == record['answer']
+        assert prediction.boxes.boxes.tolist() == record['boxes']
+        assert prediction.keypoints.points.tolist() == record['points']
+        assert prediction.reasoning == '\n\n'.join(text for text in (record['think'], record['rethink']) if text)
+        assert len(prediction.masks) == len(record['items'])
+        for index, item in enumerate(record['items']):
+            assert prediction.masks.scores[index] == pytest.approx(item['scores'][item['chosen']], abs=SCORES)
+        whole = union(prediction.masks, frame.height, frame.width)
+        recorded = np.unpackbits(want[f'union_{number}'], count=whole.size).astype(bool)
+        assert (whole.ravel() != recorded).sum() <= MASK_PIXELS
 
 
 def outcome(parse, text, width, height):
