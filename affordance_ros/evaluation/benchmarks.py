@@ -3,9 +3,12 @@
 """The benchmarks by name."""
 
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.evaluation.agd20k_benchmark import AGD20K
 from affordance_ros.evaluation.benchmark_kind import BenchmarkKind
 from affordance_ros.evaluation.hova_benchmark import HOVA
+from affordance_ros.evaluation.reasonaff_benchmark import REASONAFF
 from affordance_ros.evaluation.robointer_benchmark import ROBOINTER_VQA
+from affordance_ros.evaluation.umd_benchmark import UMD
 from affordance_ros.evaluation.where2place_benchmark import ROBOREFIT, WHERE2PLACE
 
 BENCHMARKS = {
@@ -13,6 +16,9 @@ BENCHMARKS = {
     'where2place': WHERE2PLACE,
     'roborefit': ROBOREFIT,
     'hova': HOVA,
+    'reasonaff': REASONAFF,
+    'umd': UMD,
+    'agd20k': AGD20K,
 }
 
 
