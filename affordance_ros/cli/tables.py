@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers as tables on the console."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from rich.console import Console
@@ -12,7 +12,7 @@ from rich.text import Text
 from affordance_ros.geometry.transforms import quaternion_from_matrix
 from affordance_ros.pipeline import Answer
 from affordance_ros.report import numbers, width_text
-from affordance_ros.results import FloatArray, HandTrajectory
+from affordance_ros.results import FloatArray, HandTrajectory, Prediction
 
 MOST_TARGETS = 2
 
@@ -23,9 +23,9 @@ def print_answer(console: Console, answer: Answer, errors_mm: tuple[float, ...] 
         console.print(_targets(answer, errors_mm))
     elif answer.places:
         console.print(_places(answer))
-    elif answer.prediction.keypoints is not None and len(answer.prediction.keypoints):
-        pixels = ', '.join(f'({u:.0f}, {v:.0f})' for u, v in answer.prediction.keypoints.points)
-        console.print(f'points in the image, pixels: {pixels}', highlight=False)
+    else:
+        for line in _image_lines(answer.prediction):
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
     for hand in answer.prediction.hands or ():
         console.print(_hand_line(hand), highlight=False, soft_wrap=True)
     if answer.abstentions:
@@ -37,6 +37,25 @@ def print_times(console: Console, seconds: Mapping[str, float]) -> None:
     text = ' · '.join(f'{name} {1000 * value:.0f} ms' for name, value in seconds.items())
     if text:
         console.print(Text(f'time: {text}', style='dim'))
+
+
+def _image_lines(prediction: Prediction) -> list[str]:
+    """Return what an answer names in the image, one line per kind: for pictures without depth."""
+    lines = []
+    if prediction.keypoints is not None and len(prediction.keypoints):
+        lines.append(f'points in the image, pixels: {_pixels(prediction.keypoints.points)}')
+    if prediction.boxes is not None and len(prediction.boxes):
+        names = prediction.boxes.labels or ('',) * len(prediction.boxes)
+        boxes = ', '.join(
+            f'{_pixels([box[:2]])} to {_pixels([box[2:]])} {name}'.strip()
+            for box, name in zip(prediction.boxes.boxes, names, strict=True)
+        )
+        lines.append(f'boxes in the image, pixels: {boxes}')
+    return lines + [f'path in the image, pixels: {_pixels(trace.points)}' for trace in prediction.traces or ()]
+
+
+def _pixels(points: Iterable[FloatArray]) -> str:
+    return ', '.join(f'({u:.0f}, {v:.0f})' for u, v in points)
 
 
 def _hand_line(hand: HandTrajectory) -> str:

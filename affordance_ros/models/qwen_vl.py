@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.errors import AffordanceError, Code, UnparsableAnswer
 from affordance_ros.models.base import ModelInfo, Progress, ProgressCallback, StopFlag, check_stop, single_frame
 from affordance_ros.models.parts.answer_dialects import COORDINATES, DIALECTS, OF_FAMILY, Ask, Dialect
 from affordance_ros.models.parts.checkpoint_folder import checkpoint_folder
@@ -155,6 +155,8 @@ class QwenVL:
         places = read_places(reply.text, self.dialect.form, unit)
         if ask.result == 'trace':
             points = places.points.points
+            if len(points) == 1:
+                raise UnparsableAnswer(reply.text, f'a path needs two points, the answer has one: {reply.text[:120]!r}')
             traces = (Trace(points, next(iter(places.points.labels), '')),) if len(points) else ()
             return replace(prediction, traces=traces, reasoning=places.thought, repairs=places.repairs)
         return replace(

@@ -99,6 +99,9 @@ def test_boxes_traces_and_words(load):
     np.testing.assert_allclose(trace.points, [[40, 30], [80, 60], [120, 90]])
     assert trace.label == 'gripper'
     assert prediction.keypoints is None
+    with pytest.raises(UnparsableAnswer, match='a path needs two points'):
+        writes(load(), '[{"point_2d": [42, 28]}]').predict(FRAME, replace(QUERY, task='trace'))
+    assert writes(load(), '[]').predict(FRAME, replace(QUERY, task='trace')).traces == ()
     words = writes(load(dialect='robobrain2'), 'It is red.</think><answer>A mug.</answer>')
     prediction = words.predict(FRAME, Query('What is it?', task='text'))
     assert prediction.text == '<think>It is red.</think><answer>A mug.</answer>'

@@ -54,7 +54,7 @@ def dialect_grammar(dialect: Dialect, ask: Ask, limits: tuple[int, int] | None, 
 
 
 def _places(dialect: Dialect, ask: Ask, limits: tuple[int, int] | None, room: int) -> Pattern:
-    """Return the places between the brackets: none to `MOST_PLACES`, as many as fit into `room` tokens."""
+    """Return the places between the brackets: none, or as many as fit into `room` tokens, at least two of a path."""
     x, y = (_FRACTION, _FRACTION) if limits is None else (number_up_to(limits[0]), number_up_to(limits[1]))
     count = 2 if ask.field == 'box' else 1
     numbers = sequence(*([x, _COMMA, y, _COMMA] * count)[:-1])
@@ -66,5 +66,7 @@ def _places(dialect: Dialect, ask: Ask, limits: tuple[int, int] | None, room: in
     else:
         left, right = ('(', ')') if '(x1' in ask.text else ('[', ']')
         item = sequence(left, numbers, right)
-    most = max(1, min(MOST_PLACES, most_repetitions(room, 0, item, ', ')))
-    return repeated(item, 0, most, ', ')
+    least = 2 if ask.result == 'trace' else 1
+    most = max(least, min(MOST_PLACES, most_repetitions(room, 0, item, ', ')))
+    some = repeated(item, least, most, ', ')
+    return Pattern(f'({some.regex})?', some.longest)  # or none at all
