@@ -14,6 +14,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from affordance_ros.bringup import TRANSFORMS
 from launch import LaunchDescription
 
 
@@ -27,6 +28,7 @@ def generate_launch_description() -> LaunchDescription:
         executable='scene_node',
         namespace=LaunchConfiguration('namespace'),
         parameters=[params, {'scene.seed': seed}],
+        remappings=list(TRANSFORMS.items()),  # a namespace has transforms of its own
         output='screen',
         emulate_tty=True,
     )

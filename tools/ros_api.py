@@ -6,7 +6,6 @@
 The nodes are made but not started: their topics, services, actions and parameters are then known to rclpy.
 """
 
-import ast
 import importlib
 import os
 import sys
@@ -121,15 +120,6 @@ def allowed(entry: Any) -> str:
     return f'{meta["low"]:g} to {meta["high"]:g}' if meta['low'] is not None else ''
 
 
-def launch_arguments() -> dict[str, tuple[str, str]]:
-    """Return the arguments of bringup.launch.py."""
-    for node in ast.parse((ROOT / 'launch' / 'bringup.launch.py').read_text()).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == 'ARGUMENTS':
-            found: dict[str, tuple[str, str]] = ast.literal_eval(node.value)
-            return found
-    raise SystemExit('bringup.launch.py has no ARGUMENTS')
-
-
 def first_comment(path: Path) -> str:
     """Return the first sentence of a YAML file's comment."""
     return path.read_text().splitlines()[0].lstrip('# ').split('. ')[0].split(': ')[0].rstrip('.,')
@@ -139,6 +129,7 @@ def page() -> str:
     """Return the page."""
     import rclpy
 
+    from affordance_ros.bringup import ARGUMENTS
     from affordance_ros.errors import Code
     from affordance_ros.nodes import parameters
     from affordance_ros.nodes.affordance_node import AffordanceNode
@@ -169,7 +160,7 @@ def page() -> str:
             lines.append(f'{start} | {live} | {entry.metadata["doc"]} |')
     lines += ['', '## Launch', '', LAUNCH, '']
     lines += ['| argument | default | meaning |', '| --- | --- | --- |']
-    lines += [f'| `{name}` | {cell(default)} | {text} |' for name, (default, text) in launch_arguments().items()]
+    lines += [f'| `{name}` | {cell(default)} | {text} |' for name, (default, text) in ARGUMENTS.items()]
     lines += ['', '| file | for |', '| --- | --- |']
     lines += [f'| `config/{path.name}` | {first_comment(path)} |' for path in sorted((ROOT / 'config').glob('*.yaml'))]
     lines += ['', '## Outcome codes', '', ', '.join(f'{code.value} `{code.name}`' for code in Code) + '.', '']

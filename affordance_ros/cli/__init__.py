@@ -129,6 +129,34 @@ def demo(
 
 
 @app.command()
+def up(  # noqa: PLR0913 - the options of a command
+    params: Annotated[Path | None, typer.Option(help='Parameter file; left out: config/affordance.yaml.')] = None,
+    namespace: Annotated[str, typer.Option(help='Namespace of all nodes and relative topics.')] = '',
+    camera: Annotated[str, typer.Option(help='Topics of a driver: realsense, zed, oak, kinect, gazebo.')] = '',
+    model: Annotated[str, typer.Option(help='See: affordance models.')] = '',
+    checkpoint: Annotated[str, typer.Option(help='Folder or pocket.')] = '',
+    device: Annotated[str, typer.Option(help='cpu, cuda, cuda:1, ...')] = '',
+    dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = '',
+    target_frame: Annotated[str, typer.Option(help='Frame of the targets.')] = '',
+    gripper: Annotated[str, typer.Option(help='generic, panda, robotiq_2f_85, robotiq_2f_140, suction.')] = '',
+    log_level: Annotated[str, typer.Option(help='debug, info, warn or error.')] = 'info',
+    sim_time: Annotated[bool, typer.Option('--sim-time', help='Take the time from /clock.')] = False,  # noqa: FBT002
+    no_autostart: Annotated[bool, typer.Option('--no-autostart', help='Leave that to a manager.')] = False,  # noqa: FBT002
+    no_respawn: Annotated[bool, typer.Option('--no-respawn', help='End when a node dies.')] = False,  # noqa: FBT002
+    scene: Annotated[bool, typer.Option('--scene', help='With a simulated camera.')] = False,  # noqa: FBT002
+) -> None:
+    """Start the suite on the ROS domain of this shell, as bringup.launch.py does, until Ctrl-C."""
+    from affordance_ros.cli.up import run_up
+
+    values = {'params_file': str(params or ''), 'namespace': namespace, 'camera': camera, 'log_level': log_level}
+    values |= {'model': model, 'checkpoint': checkpoint, 'device': device, 'dtype': dtype}
+    values |= {'target_frame': target_frame, 'gripper': gripper, 'use_sim_time': str(sim_time).lower()}
+    values |= {'autostart': str(not no_autostart).lower(), 'use_respawn': str(not no_respawn).lower()}
+    with explained():
+        run_up(values, scene=scene)
+
+
+@app.command()
 def call(
     sentence: Annotated[str, typer.Argument(help='What to take hold of.')],
     service: Annotated[str, typer.Option(help='Name of the service.')] = '/target_node/get_grasp_targets',

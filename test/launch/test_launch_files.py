@@ -4,30 +4,22 @@
 
 import ast
 import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from affordance_ros.bringup import ARGUMENTS
 from affordance_ros.cli.domains import claim_domain
-from affordance_ros.geometry.depth import NOISE_PRESETS
 
 ROOT = Path(__file__).parents[2]
 LAUNCH, CONFIG = ROOT / 'launch', ROOT / 'config'
-ARGUMENTS = {'namespace', 'use_sim_time', 'params_file', 'autostart', 'log_level', 'model', 'checkpoint', 'device'}
-ARGUMENTS |= {'dtype', 'camera', 'target_frame', 'gripper', 'rviz'}
-
-
-def constant(name: str) -> Any:
-    """Return a literal of bringup.launch.py without importing it: it needs `launch`."""
-    for node in ast.parse((LAUNCH / 'bringup.launch.py').read_text()).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', '') == name:
-            return ast.literal_eval(node.value)
-    raise AssertionError(f'no {name} in bringup.launch.py')
+FAMILIAR = {'namespace', 'use_sim_time', 'params_file', 'autostart', 'use_respawn', 'log_level'}  # of Nav2's bringup
 
 
 @pytest.mark.parametrize('path', sorted(LAUNCH.glob('*.py')), ids=lambda path: path.name)
@@ -39,30 +31,25 @@ def test_launch_files_compile_and_offer_a_description(path: Path) -> None:
 
 
 def test_bringup_has_the_arguments_that_nav2_users_know() -> None:
-    arguments = constant('ARGUMENTS')
-    assert set(arguments) == ARGUMENTS
-    assert all(text for _, text in arguments.values())
+    assert set(ARGUMENTS) >= FAMILIAR | {'model', 'checkpoint', 'device', 'dtype', 'camera', 'target_frame', 'rviz'}
+    assert all(text for _, text in ARGUMENTS.values())
 
 
-def test_arguments_override_parameters_that_exist() -> None:
+def test_the_rviz_layout_shows_what_the_nodes_publish() -> None:
+    layout = yaml.safe_load((ROOT / 'rviz' / 'affordance.rviz').read_text())
+    displays = layout['Visualization Manager']['Displays']
+    topics = {display['Topic']['Value'] for display in displays if 'Topic' in display}
+    api = (ROOT / 'docs' / 'ros_api.md').read_text()
+    for topic in topics:
+        node, name = topic.split('/', 1)
+        section = api.split(f'## {node}\n')[1].split('\n## ')[0]
+        assert f'| publishes | `~/{name}` |' in section, topic
+    markers = next(display for display in displays if display['Class'].endswith('/MarkerArray'))
     pytest.importorskip('rclpy')
-    from dataclasses import fields
+    from affordance_ros.nodes.overlay_markers import NAMESPACES
 
-    from affordance_ros.nodes import parameters
-
-    kinds = {'affordance_node': parameters.AffordanceParameters, 'target_node': parameters.TargetParameters}
-    for node, name in constant('OVERRIDES').values():
-        assert name in {parameters.ros_name(entry.name) for entry in fields(kinds[node])}
-
-
-def test_camera_presets_name_three_topics_and_a_noise_model() -> None:
-    presets = yaml.safe_load((CONFIG / 'cameras.yaml').read_text())
-    assert set(presets) == {'realsense', 'zed', 'oak', 'kinect', 'gazebo'}
-    for name, preset in presets.items():
-        assert set(preset) == {'image', 'depth/image', 'camera_info', 'noise'}, name
-        assert all(preset[topic].startswith('/') for topic in ('image', 'depth/image', 'camera_info')), name
-        assert preset['noise'] in NOISE_PRESETS
-        assert f'{name}' in constant('ARGUMENTS')['camera'][1]
+    assert set(markers['Namespaces']) == set(NAMESPACES)
+    assert not any(topic.startswith('/') for topic in topics)  # so that a namespace moves the layout too
 
 
 @pytest.fixture
@@ -72,7 +59,7 @@ def prefix(tmp_path: Path) -> Path:
     index.mkdir(parents=True)
     (index / 'affordance_ros').touch()
     (tmp_path / 'share' / 'affordance_ros').mkdir()
-    for folder in (LAUNCH, CONFIG):
+    for folder in (LAUNCH, CONFIG, ROOT / 'rviz'):
         (tmp_path / 'share' / 'affordance_ros' / folder.name).symlink_to(folder)
     executables = tmp_path / 'lib' / 'affordance_ros'
     executables.mkdir(parents=True)
@@ -80,6 +67,10 @@ def prefix(tmp_path: Path) -> Path:
         script = executables / node
         script.write_text(f'#!/bin/sh\nexec {sys.executable} -m affordance_ros.nodes.{node} "$@"\n')
         script.chmod(0o755)
+    shim = tmp_path / 'bin' / 'ros2'  # the player itself is not what is tested
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\necho "ros2 $*" >> {tmp_path}/ros2.txt\nsleep 1\n')
+    shim.chmod(0o755)
     return tmp_path
 
 
@@ -98,6 +89,33 @@ sys.exit(service.run())
 """
 
 
+def environment(prefix: Path) -> dict[str, str]:
+    """Return the environment of a launch: a domain of its own, this tree as an installed package."""
+    values = {**os.environ, 'ROS_DOMAIN_ID': str(claim_domain()), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    values['AMENT_PREFIX_PATH'] = f'{prefix}:{os.environ.get("AMENT_PREFIX_PATH", sys.prefix)}'
+    values['PATH'] = f'{prefix}/bin:{os.environ["PATH"]}'
+    return values | {'ROS_LOG_DIR': str(prefix)}
+
+
+def launched(prefix: Path, file: str, arguments: tuple, until: Callable[[str], bool], number: int | None) -> str:
+    """Launch a file, wait until the log is as wanted, end it (number None: it ends by itself); return the log."""
+    log = prefix / 'log'
+    command = [sys.executable, '-c', RUN, str(LAUNCH / file), *arguments]
+    with log.open('wb') as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment(prefix), cwd=prefix)
+    try:
+        deadline = time.monotonic() + 60
+        while not until(log.read_text()) and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.1)
+        assert until(log.read_text()), log.read_text()
+    finally:
+        if number is not None:
+            process.send_signal(number)
+        status = process.wait(30)
+    assert status == 0, log.read_text()
+    return log.read_text()
+
+
 @pytest.mark.ros
 @pytest.mark.parametrize(
     ('file', 'arguments', 'said'),
@@ -110,29 +128,21 @@ sys.exit(service.run())
         ('demo.launch.py', ('seed:=3',), '[affordance_node]: robopoint is loaded'),
     ],
 )
-def test_launch_starts_and_ends_the_suite(prefix: Path, tmp_path: Path, file: str, arguments: tuple, said: str) -> None:
+def test_launch_starts_and_ends_the_suite(prefix: Path, file: str, arguments: tuple, said: str) -> None:
     pytest.importorskip('launch_ros')
     pytest.importorskip('rclpy')
-    log = tmp_path / 'log'
-    environment = {
-        **os.environ,
-        'ROS_DOMAIN_ID': str(claim_domain()),
-        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-    }
-    environment['AMENT_PREFIX_PATH'] = f'{prefix}:{os.environ.get("AMENT_PREFIX_PATH", sys.prefix)}'
-    environment['ROS_LOG_DIR'] = str(tmp_path)
-    command = [sys.executable, '-c', RUN, str(LAUNCH / file), *arguments]
-    with log.open('wb') as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=tmp_path)
-    try:
-        deadline = time.monotonic() + 60
-        while said not in log.read_text() and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.1)
-        assert said in log.read_text(), log.read_text()
-    finally:
-        process.send_signal(2)
-        status = process.wait(20)
-    text = log.read_text()
-    assert status == 0, text
+    text = launched(prefix, file, arguments, lambda text: said in text, signal.SIGINT)
     started, clean = text.count('process started'), text.count('process has finished cleanly')
     assert started == clean >= 3, text
+
+
+@pytest.mark.ros
+def test_replay_plays_the_bag_once_the_model_is_loaded_and_ends_with_it(prefix: Path) -> None:
+    pytest.importorskip('launch_ros')
+    pytest.importorskip('rclpy')
+    arguments = ('bag:=/bags/shelf', 'rate:=0.5', 'model:=fake', "prompt:=it is the mug's handle", 'namespace:=r1')
+    text = launched(prefix, 'replay.launch.py', arguments, lambda text: 'sending signal' in text, None)
+    assert text.index('is loaded:') < text.index('process started with pid', text.index('is loaded:'))
+    played, asked = sorted((prefix / 'ros2.txt').read_text().splitlines())
+    assert played == 'ros2 bag play /bags/shelf --clock --rate 0.5 --start-offset 0.0 --disable-keyboard-controls'
+    assert asked == "ros2 topic pub --once /r1/prompt std_msgs/msg/String {data: 'it is the mug''s handle'}"
