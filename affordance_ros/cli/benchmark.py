@@ -76,6 +76,7 @@ def run_rescore(out: Path) -> None:
     write_metrics(out, {'benchmark': run['benchmark'], 'scores': scores, 'throughput': throughput(times)})
     files = kind.files(lines, run, out / 'official')
     _print_table(console, kind, kind.rows(scores), run)
+    _print_stops(console, scores)
     _print_outcomes(console, lines)
     speed = throughput(times)
     together = '' if speed['processes'] == 1 else f', {speed["per_second_together"]} in {speed["processes"]} processes'
@@ -105,6 +106,16 @@ def _print_table(console: Console, kind: BenchmarkKind, rows: list[Row], run: Js
 
 def _number(value: float | None) -> str:
     return '-' if value is None or value != value else f'{value:.4g}'  # noqa: PLR0124 - NaN
+
+
+def _print_stops(console: Console, scores: Json) -> None:
+    """Say where the official program would not have come to its end."""
+    for name, score in scores.items():
+        if 'official_stops_with' in score:
+            count = score.get('official_stops_at')
+            where = '' if count is None else f' at {count} answers, which are left out'
+            message = f'{name}: the official program stops with {score["official_stops_with"]}{where}'
+            console.print(message, highlight=False, soft_wrap=True)
 
 
 def _print_outcomes(console: Console, lines: list[Json]) -> None:

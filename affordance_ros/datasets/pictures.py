@@ -26,4 +26,4 @@ def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
     """Return an image as RGB uint8 (H, W, 3). Raises NO_IMAGE with the path."""
     if not path.is_file():
         raise AffordanceError(Code.NO_IMAGE, f'there is no image {path}')
-    return np.asarray(decoded(path.read_bytes(), str(path)).convert('RGB'))
+    return np.array(decoded(path.read_bytes(), str(path)).convert('RGB'))  # a copy can be written to, as torch wants

@@ -67,7 +67,7 @@ class ReasonAffRow:
 
     def image(self) -> npt.NDArray[np.uint8]:
         """Return the image as RGB uint8 (H, W, 3). Raises NO_IMAGE."""
-        return np.asarray(self._decoded('image').convert('RGB'))
+        return np.array(self._decoded('image').convert('RGB'))
 
     def mask(self) -> npt.NDArray[Any]:
         """Return the true mask (H, W) with its values as stored: anything but 0 is true. Raises BAD_INPUT."""
