@@ -5,6 +5,7 @@
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.agd20k_benchmark import AGD20K
 from affordance_ros.evaluation.benchmark_kind import BenchmarkKind
+from affordance_ros.evaluation.epic_benchmark import EPIC_HANDS
 from affordance_ros.evaluation.hova_benchmark import HOVA
 from affordance_ros.evaluation.reasonaff_benchmark import REASONAFF
 from affordance_ros.evaluation.robointer_benchmark import ROBOINTER_VQA
@@ -16,6 +17,7 @@ BENCHMARKS = {
     'where2place': WHERE2PLACE,
     'roborefit': ROBOREFIT,
     'hova': HOVA,
+    'epic_hands': EPIC_HANDS,
     'reasonaff': REASONAFF,
     'umd': UMD,
     'agd20k': AGD20K,

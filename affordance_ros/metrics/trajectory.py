@@ -54,6 +54,14 @@ def weighted_error(predicted: Array, true: Array) -> Array:
     return np.asarray((errors * weights).sum(axis=-1) / np.maximum(_inside(true).sum(axis=-1), 1))
 
 
+def farthest_corners(true: Array) -> Array:
+    """Return (..., 2): the corner of the image farthest from each position, the worst answer inside the image.
+
+    It stands for a position that was not answered, so that silence never scores better than an answer.
+    """
+    return np.where(np.asarray(true) < 0.5, 1.0, 0.0)
+
+
 def trajectory_score(predicted: Array, true: Array, valid: Array) -> TrajectoryScore:
     """Score predictions (N, S, 2, T, 2) of S samples against true paths (N, 2, T, 2) where valid (N, 2) is above 0.
 

@@ -12,6 +12,7 @@ import pytest
 from affordance_ros.metrics.trajectory import (
     EvaluatedClip,
     average_error,
+    farthest_corners,
     final_error,
     official_ade,
     official_evaluation,
@@ -153,3 +154,11 @@ def test_any_number_of_steps_is_scored():
 def test_shapes_that_do_not_fit_are_refused(shapes):
     with pytest.raises(ValueError, match='must be'):
         trajectory_score(*(np.zeros(shape) for shape in shapes))
+
+
+def test_no_answer_is_as_bad_as_the_farthest_corner():
+    true = np.array([[[0.25, 0.5], [0.9, 0.9], [0.75, 1.5]]])
+    corners = farthest_corners(true)
+    assert corners.tolist() == [[[1, 0], [0, 0], [0, 0]]]
+    grid = np.stack(np.meshgrid(np.linspace(0, 1, 11), np.linspace(0, 1, 11)), -1).reshape(-1, 1, 2)
+    assert (average_error(np.tile(grid, (1, 3, 1)), true) <= average_error(corners, true) + 1e-12).all()
