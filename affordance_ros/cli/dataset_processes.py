@@ -13,7 +13,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -81,9 +82,20 @@ def _start(request: DatasetRequest) -> _Child:
     context = multiprocessing.get_context('spawn')  # a fork would share CUDA and its locks
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_main, args=(request, theirs, folder / LOG), name=f'shard {request.shard}')
-    process.start()
+    with _without_ctrl_c():
+        process.start()
     theirs.close()
     return _Child(request, process, ours)
+
+
+@contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Let what is started here never hear of Ctrl-C: it comes to this process alone, which ends the others."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _hear(children: Sequence[_Child], watch: Watch) -> None:
@@ -115,10 +127,10 @@ def _epitaph(child: _Child) -> str:
 
 
 def _end(children: Sequence[_Child]) -> None:
-    """Interrupt what still runs, then end it."""
+    """End what still runs; half a line on disk is cut when the run goes on."""
     for child in children:
-        if child.process.is_alive() and not child.finished and child.process.pid is not None:
-            os.kill(child.process.pid, signal.SIGINT)
+        if not child.finished:
+            child.process.terminate()
     deadline = time.monotonic() + _GRACE_S
     for child in children:
         child.process.join(max(0.05, deadline - time.monotonic()))
@@ -130,7 +142,6 @@ def _end(children: Sequence[_Child]) -> None:
 
 def _main(request: DatasetRequest, pipe: Connection, log: Path) -> None:
     """Ask one shard in a process of its own and send the news through `pipe`."""
-    os.setpgrp()  # Ctrl-C comes to the parent alone, which ends us
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     with log.open('ab', buffering=0) as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
@@ -139,8 +150,6 @@ def _main(request: DatasetRequest, pipe: Connection, log: Path) -> None:
     try:
         ask_shard(request, Watch(_sender(pipe, 'loaded'), _sender(pipe, 'done')))
         pipe.send(('finished', None))
-    except KeyboardInterrupt:
-        logging.getLogger(__name__).info('stopped')
     except AffordanceError as error:
         pipe.send(('error', AffordanceError(error.code, error.message)))
 

@@ -17,8 +17,7 @@ from affordance_ros.evaluation.benchmark_kind import PublishedTable, Row, times
 from affordance_ros.evaluation.labels import decode_mask, encode_mask
 from affordance_ros.evaluation.records import Json
 from affordance_ros.metrics.masks import Mask, MaskScore, Overlap, mask_score, overlap, union_of
-from affordance_ros.models.affordance_r1_official import OfficialAnswer, official_parse
-from affordance_ros.models.affordance_r1_prompts import SIDE
+from affordance_ros.models.affordance_r1_official import SIDE, OfficialAnswer, official_parse
 from affordance_ros.results import FloatArray, Prediction
 
 ALL = 'all'

@@ -13,8 +13,12 @@ import numpy as np
 
 from affordance_ros.errors import UnparsableAnswer
 from affordance_ros.models.affordance_r1_items import Item, read_items
-from affordance_ros.models.affordance_r1_official import has_official_answer, official_parse, official_pixel
-from affordance_ros.models.affordance_r1_prompts import SIDE
+from affordance_ros.models.affordance_r1_official import (
+    SIDE,
+    has_official_answer,
+    official_parse,
+    official_pixel,
+)
 from affordance_ros.models.affordance_r1_tags import find_answer, read_thought
 from affordance_ros.results import Boxes, FloatArray, Keypoints
 

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+SIDE = 840  # pixels of the square that every image is stretched to, and the space of the answer's coordinates
+
 _ANSWER = re.compile(r'<answer>\s*(.*?)\s*</answer>', re.DOTALL)
 _THINK = re.compile(r'<think>([^<]+)</think>')
 _RETHINK = re.compile(r'<rethink>([^<]+)</rethink>')

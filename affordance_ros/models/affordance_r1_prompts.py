@@ -9,12 +9,13 @@ valid JSON: hq-King/Affordance-R1 at d040e27, `training_scripts` (rl_dataset.py)
 
 from dataclasses import dataclass
 
+from affordance_ros.models.affordance_r1_official import SIDE
 from affordance_ros.models.parts.decoding import DecodeSettings
 from affordance_ros.models.parts.qwen_tokenizer import chatml
 from affordance_ros.models.parts.qwen_vl_asking import IMAGE
 from affordance_ros.results import Query
 
-SIDE = 840  # pixels of the square that every image is stretched to, and the space of the answer's coordinates
+__all__ = ['PROFILES', 'SIDE', 'Profile']
 
 _BODY = (
     'Please answer "{question}" with bboxs and points.Analyze the functional properties of specific parts of each '
