@@ -102,6 +102,8 @@ class FrameSource:
         if target:
             timeout = self.node.settings.tf_timeout_s
             pose, refused = self.tf.lookup(target, seen.frame_id, bundle.stamp_ns, timeout, wanted.stop)
+            if wanted.stop():
+                raise AffordanceError(Code.CANCELED, 'canceled while it waited for the pose of the camera')
         place = (pose, target if pose is not None else '')
         frame = Frame(seen.rgb, seen.depth, seen.intrinsics, bundle.stamp_ns, seen.frame_id, *place)
         seconds = {'wait': waited - start, 'decode': decoded - waited - seen.registered_s}

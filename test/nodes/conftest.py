@@ -69,8 +69,9 @@ class Suite:
         return self.camera
 
     def start_fake(self, affordance: dict | None = None, target: dict | None = None) -> None:
-        """Start camera, affordance_node with the fake model and target_node, and wait until they are active."""
-        self.start_camera()
+        """Start a camera if there is none, a fake affordance_node and target_node, and wait until they are active."""
+        if self.camera is None:
+            self.start_camera()
         self.start('affordance_node', FAKE | (affordance or {}))
         self.start('target_node', target)
         self.client.wait_active('/affordance_node', '/target_node')

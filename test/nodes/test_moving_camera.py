@@ -4,6 +4,7 @@
 
 import json
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('tf2_msgs')
 
-from affordance_ros.action import PlanGrasps  # noqa: E402
+from action_msgs.msg import GoalStatus  # noqa: E402
+from affordance_ros.action import PlanGrasps, PredictAffordance  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from synthetic_camera import ON_BAR, K, Shot, point_of  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
@@ -99,6 +101,20 @@ def point_in_base(stamp_ns: int) -> np.ndarray:
     """Return where the asked point was when the image was taken."""
     base_from_camera = base_from_flange(stamp_ns) @ FLANGE_FROM_CAMERA
     return base_from_camera[:3, :3] @ point_of(ON_BAR) + base_from_camera[:3, 3]
+
+
+def test_cancel_while_it_waits_for_the_pose(wrist_suite) -> None:
+    suite, _ = wrist_suite
+    assert suite.client.set_parameters('/affordance_node', tf__timeout_s=5.0)[0].successful
+    goal = suite.client.send(PredictAffordance, '/affordance_node/predict', query=QUERY)
+    waiting = PredictAffordance.Feedback.WAITING
+    suite.client.wait_for(lambda: any(item.stage == waiting for item in goal.feedback), what='the pose')
+    start = time.monotonic()
+    goal.cancel()
+    assert goal.result().outcome.code == Code.CANCELED
+    assert time.monotonic() - start < 0.5
+    assert goal.status == GoalStatus.STATUS_CANCELED
+    assert suite.client.set_parameters('/affordance_node', tf__timeout_s=0.5)[0].successful
 
 
 def test_static_poses_may_come_late_and_the_target_is_of_the_stamp(wrist_suite) -> None:
