@@ -51,6 +51,32 @@ def test_service_action_and_topic_give_the_same_answer(fake_suite) -> None:
     client.node.destroy_publisher(prompt)
 
 
+def placed(array: msg.GraspTargetArray) -> tuple:
+    """Return what an array says, without names and times; the noise-free camera shows the same image every time."""
+    poses = [(t.grasp.position.x, t.grasp.position.z, t.grasp.orientation.w, t.width_m, t.score) for t in array.targets]
+    return np.round(poses, 6).tolist(), array.header.frame_id, array.query, array.outcome.code
+
+
+def test_targets_are_the_same_whichever_way_they_were_asked_for(fake_suite) -> None:
+    client = fake_suite.client
+    arrays = client.listen(msg.GraspTargetArray, '/target_node/grasp_targets')
+    served = client.call(srv.GetGraspTargets, GET, query=ASK, timeout_s=10.0).targets
+    assert served.outcome.code == Code.OK, served.outcome.message
+    goal = client.send(PlanGrasps, '/target_node/plan_grasps', query=ASK, timeout_s=10.0)
+    acted = goal.result().targets
+    assert PlanGrasps.Feedback.LIFT in [item.stage for item in goal.feedback]
+    assert client.call(srv.SetPrompt, '/affordance_node/set_prompt', query=ASK).outcome.code == Code.OK
+    client.wait_for(lambda: any(not array.request_id for array in arrays), what='an answer to the prompt')
+    client.call(srv.SetPrompt, '/affordance_node/set_prompt', query='')
+    prompted = next(array for array in arrays if not array.request_id)
+    assert len({repr(placed(array)) for array in (served, acted, prompted)}) == 1
+
+
+def test_what_has_no_score_passes_a_threshold(fake_suite) -> None:
+    answer = query(fake_suite, query=ASK, min_score=0.9).answer
+    assert len(answer.affordances[0].keypoints) == 1
+
+
 def test_several_questions_about_one_image(fake_suite) -> None:
     sentences = ['point at 320,240', 'nothing', 'point at 320,200']
     answer = query(fake_suite, query=sentences[0], queries=sentences[1:]).answer
