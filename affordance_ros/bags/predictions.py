@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Affordance message as rosbags reads it, back to what the model answered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,19 +15,29 @@ HEATMAP_FULL = 65535  # the grey level of 1.0
 _LEFT, _PRESENCE = 1, {1: True, 2: False}
 
 
-def prediction_of(message: Any, model: str, query: Query, heatmap: Any = None) -> Prediction:
-    """Return the prediction of an Affordance; what it holds none of is None. heatmap: mono16 Image of its Evidence."""
+def prediction_of(
+    message: Any, model: str, query: Query, heatmap: Any = None, looked_for: Collection[str] = ()
+) -> Prediction:
+    """Return the prediction of an Affordance.
+
+    A message does not tell a model that found no points from one that gives none: what it holds none of is empty when
+    `looked_for` names it, else None. heatmap: mono16 Image of its Evidence.
+    """
+
+    def given(name: str) -> bool:
+        return bool(getattr(message, name)) or name in looked_for
+
     return Prediction(
         model=model,
         query=query,
         text=message.text,
         reasoning=message.reasoning,
-        keypoints=keypoints_from(message) if message.keypoints else None,
-        boxes=_boxes(message.boxes),
+        keypoints=keypoints_from(message) if given('keypoints') else None,
+        boxes=_boxes(message.boxes) if given('boxes') else None,
         masks=_masks(message.masks),
         heatmap=None if heatmap is None else Heatmap(_grey(heatmap)),
-        traces=tuple(Trace(np.column_stack((item.u, item.v)), item.label) for item in message.traces) or None,
-        hands=tuple(_hand(item) for item in message.hands) or None,
+        traces=tuple(_trace(item) for item in message.traces) if given('traces') else None,
+        hands=tuple(_hand(item) for item in message.hands) if given('hands') else None,
         repairs=tuple(message.repairs),
         confidence=float(message.confidence),
     )
@@ -38,11 +48,11 @@ def seconds_of(stages: Sequence[Any]) -> Mapping[str, float]:
     return {item.stage: float(item.seconds) for item in stages}
 
 
-def _boxes(messages: Sequence[Any]) -> Boxes | None:
-    if not messages:
-        return None
+def _boxes(messages: Sequence[Any]) -> Boxes:
     rows = np.array([(item.u_min, item.v_min, item.u_max, item.v_max) for item in messages], np.float64)
-    return Boxes(rows, np.array([item.score for item in messages]), tuple(item.label for item in messages))
+    return Boxes(
+        rows.reshape(-1, 4), np.array([item.score for item in messages]), tuple(item.label for item in messages)
+    )
 
 
 def _masks(messages: Sequence[Any]) -> Masks | None:
@@ -60,6 +70,10 @@ def _mask(message: Any) -> npt.NDArray[np.bool_]:
 def _grey(image: Any) -> npt.NDArray[np.float64]:
     rows = np.asarray(image.data, np.uint8).reshape(image.height, image.step)
     return np.asarray(rows[:, : 2 * image.width].copy().view('<u2') / HEATMAP_FULL)
+
+
+def _trace(message: Any) -> Trace:
+    return Trace(np.column_stack((message.u, message.v)), message.label)
 
 
 def _hand(message: Any) -> HandTrajectory:

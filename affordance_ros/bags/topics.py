@@ -4,13 +4,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Connection
 
-from affordance_ros.bags.types import typestore
+from affordance_ros.bags.types import decode, typestore
 from affordance_ros.camera_messages import is_depth, rgb_from_message
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.geometry.pose_buffer import StaticTransform
@@ -84,7 +85,7 @@ def read_messages(reader: AnyReader, topics: tuple[str, ...]) -> Iterator[tuple[
     connections = [c for c in reader.connections if c.topic in topics]
     if connections:
         for connection, received_ns, data in reader.messages(connections=connections):
-            yield connection, received_ns, reader.deserialize(data, connection.msgtype)
+            yield connection, received_ns, decode(data, partial(reader.deserialize, typ=connection.msgtype))
 
 
 def choose_topics(reader: AnyReader, topics: BagTopics) -> BagTopics:

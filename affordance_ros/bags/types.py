@@ -4,9 +4,13 @@
 
 import os
 import sys
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+from rosbags.highlevel import AnyReaderError
+from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
@@ -36,3 +40,19 @@ def typestore() -> Typestore:
             types.update(get_types_from_msg(path.read_text(encoding='utf-8'), f'{PACKAGE}/msg/{path.stem}'))
         store.register(types)
     return store
+
+
+def decode(data: bytes, deserialize: Callable[[bytes], Any]) -> Any:
+    """Return a CDR message that may have some bytes too many at its end.
+
+    Fast DDS reserves room for aligning the content of a sequence of 8-byte numbers also where it is empty, and sends
+    it; rosbags refuses what is not all read. Raises SerdeError or AnyReaderError.
+    """
+    for spare in (0, 4, 8):
+        try:
+            return deserialize(data[: len(data) - spare])
+        except (SerdeError, AnyReaderError) as error:
+            if 'size mismatch' not in str(error):
+                raise
+            refused = error
+    raise refused

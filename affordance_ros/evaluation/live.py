@@ -10,13 +10,14 @@ import base64
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
-from affordance_ros.bags import typestore
 from affordance_ros.bags.answers import answer_parts
 from affordance_ros.bags.predictions import prediction_of, seconds_of
+from affordance_ros.bags.types import decode, typestore
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.askers import Asked
 from affordance_ros.evaluation.gates import Verdict
@@ -72,11 +73,18 @@ class LiveAsker:
         if self._shown[1] is not None:
             raise self._shown[1]
         self._talk.tell({'do': 'ask', 'query': query_fields(query), 'timeout_s': self._timeout_s})
-        return asked_from(self._talk.hear(), chosen.frame, query)
+        return asked_from(self._hear(), chosen.frame, query)
+
+    def _hear(self) -> Json:
+        """Return the next line. What keeps it from coming ends the run: it is no answer. Raises WORKER_DIED."""
+        try:
+            return self._talk.hear()
+        except AffordanceError as error:
+            raise AffordanceError(Code.WORKER_DIED, error.message) from error
 
     def _show(self, frame: Frame, index: int) -> None:
         self._talk.tell({'do': 'show', 'stamp_ns': frame.stamp_ns, 'nth': self._seen[frame.stamp_ns] - 1})
-        line = self._talk.hear()
+        line = self._hear()
         refusal = None if line['shown'] else AffordanceError(Code[line['code']], line['text'])
         self._shown = index, refusal
 
@@ -174,7 +182,9 @@ def asked_from(line: Json, frame: Frame, query: Query) -> Asked:
         raise AffordanceError(Code.TF, f'the nodes answered in {array.header.frame_id!r}, which the bag does not know')
     pose = None if in_camera else np.asarray(frame.target_from_camera)
     targets, abstentions = answer_parts(array, pose)
-    prediction = prediction_of(said.affordances[0], said.model, query, next(iter(heatmaps), None))
+    entry = MODELS.get(said.model)
+    looked_for = entry.outputs if entry is not None and array.outcome.code else ()
+    prediction = prediction_of(said.affordances[0], said.model, query, next(iter(heatmaps), None), looked_for)
     seconds = {**seconds_of(said.stages), **seconds_of(array.stages), 'total': float(line['seconds'])}
     contacts = tuple(target.contact for target in targets)
     answer = Answer(frame, prediction, contacts, targets, abstentions, seconds)
@@ -183,4 +193,4 @@ def asked_from(line: Json, frame: Frame, query: Query) -> Asked:
 
 
 def _message(coded: str, kind: str) -> Any:
-    return typestore().deserialize_cdr(base64.b64decode(coded), kind)
+    return decode(base64.b64decode(coded), partial(typestore().deserialize_cdr, typename=kind))

@@ -13,8 +13,6 @@ from typing import Any
 
 import rclpy
 from lifecycle_msgs.srv import GetState
-from rclpy.action import ActionClient
-from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 
@@ -22,6 +20,7 @@ from affordance_ros import msg, srv
 from affordance_ros.action import PredictAffordance
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.nodes import conversions as convert
+from affordance_ros.nodes.action_client import SafeActionClient
 
 RESULT = QoSProfile(depth=50)
 CALL_S = 5.0
@@ -53,7 +52,9 @@ class GraphClient:
         self._evidence: dict[str, Any] = {}
         self._joined = False
         group = ReentrantCallbackGroup()
-        self._predict = ActionClient(self.node, PredictAffordance, f'{affordance_node}/predict', callback_group=group)
+        self._predict = SafeActionClient(
+            self.node, PredictAffordance, f'{affordance_node}/predict', callback_group=group
+        )
         self.node.create_subscription(msg.GraspTargetArray, f'{target_node}/grasp_targets', self._take_targets, RESULT)
         self._lift = self.node.create_client(srv.GetGraspTargets, f'{target_node}/get_grasp_targets')
         self._models = self.node.create_client(srv.ListModels, f'{affordance_node}/list_models')

@@ -32,7 +32,7 @@ from affordance_ros.nodes.graph_client import GraphClient, Reply
 from affordance_ros.nodes.running import prepare_transport
 from affordance_ros.results import Intrinsics
 
-AGAIN_S, SNAPSHOT_S = 0.5, 0.2
+AGAIN_S, SNAPSHOT_S, JOIN_S = 0.5, 0.2, 30.0
 # What may be true only because the image is still on its way.
 ON_ITS_WAY = (Code.NO_IMAGE, Code.NO_DEPTH, Code.STALE, Code.TF, Code.NOT_ACTIVE, Code.TIMEOUT)
 
@@ -115,7 +115,7 @@ class ReplayDriver:
 
     def _join(self, query: dict[str, str], timeout_s: float) -> None:
         if not self._joined:
-            self._client.join(query, timeout_s)
+            self._client.join(query, max(timeout_s, JOIN_S))
             self._joined = True
 
 
