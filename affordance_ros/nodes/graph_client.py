@@ -51,10 +51,7 @@ class GraphClient:
         self._targets: dict[str, Any] = {}
         self._evidence: dict[str, Any] = {}
         self._joined = False
-        group = ReentrantCallbackGroup()
-        self._predict = SafeActionClient(
-            self.node, PredictAffordance, f'{affordance_node}/predict', callback_group=group
-        )
+        self._predict = SafeActionClient(self.node, PredictAffordance, f'{affordance_node}/predict')
         self.node.create_subscription(msg.GraspTargetArray, f'{target_node}/grasp_targets', self._take_targets, RESULT)
         self._lift = self.node.create_client(srv.GetGraspTargets, f'{target_node}/get_grasp_targets')
         self._models = self.node.create_client(srv.ListModels, f'{affordance_node}/list_models')
