@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """RoboRefIt in its owners' layout: sentences that mean one object of a cluttered image, with its mask.
 
-Get it from https://github.com/luyh20/VL-Grasp, whose page links the archive (no licence is stated for the images);
-nothing is downloaded here. Layout as RoboRefIt/datasets of that repository at 947f1ab reads it. RoboPoint was scored on
-750 of its images with points; neither the choice nor the wording was published, so the question here is of our own.
+Get it from https://github.com/luyh20/VL-Grasp (MIT), whose page links the archive; nothing is downloaded here. Layout
+as RoboRefIt/datasets of that repository at 947f1ab reads it. RoboPoint was scored on 750 of its images with points;
+neither the choice nor the wording was published, so the question here is of our own.
 """
 
 import io

@@ -123,7 +123,7 @@ HOVA = BenchmarkKind(
     _hova_rows,
     write_hova_files,
     PublishedTable(
-        'none: the papers (arXiv 2411.12286, 2505.11865) state no figure here that could be read without their PDFs',
+        'nothing here: the tables of the papers (arXiv 2411.12286, 2505.11865) are not transcribed',
         (
             'kld: 0 is best; sim: 1 is best; nss: standard deviations above the mean; sim_part: the share of a '
             'Gaussian at the highest pixel that lies in the annotated part',

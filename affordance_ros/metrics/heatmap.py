@@ -44,7 +44,8 @@ class HeatmapSummary:
 
 def heatmap_score(prediction: Map, truth: Map) -> HeatmapScore:
     """Return all three numbers for two maps (H, W) of values >= 0."""
-    return HeatmapScore(kld(prediction, truth), sim(prediction, truth), nss(prediction, truth))
+    p, g = _checked(prediction, truth)
+    return HeatmapScore(_kld(p, g), _sim(p, g), _nss(p, g))
 
 
 def kld(prediction: Map, truth: Map) -> float:
@@ -52,19 +53,12 @@ def kld(prediction: Map, truth: Map) -> float:
 
     NaN for an empty truth; an empty prediction is the uniform distribution, as nothing was said.
     """
-    p, g = _checked(prediction, truth)
-    if not g.any():
-        return float('nan')
-    p, g = _distribution(p if p.any() else np.ones_like(p)), _distribution(g)
-    return float(np.sum(g * np.log(g / (p + EPS) + EPS)))
+    return _kld(*_checked(prediction, truth))
 
 
 def sim(prediction: Map, truth: Map) -> float:
     """Return the intersection of the two distributions in [0, 1]; NaN for an empty truth, 0 for an empty prediction."""
-    p, g = _checked(prediction, truth)
-    if not g.any():
-        return float('nan')
-    return float(np.minimum(_distribution(p), _distribution(g)).sum()) if p.any() else 0.0
+    return _sim(*_checked(prediction, truth))
 
 
 def nss(prediction: Map, truth: Map, threshold: float = 0.1) -> float:
@@ -72,15 +66,34 @@ def nss(prediction: Map, truth: Map, threshold: float = 0.1) -> float:
 
     0 for a flat prediction, which is chance. NaN for a flat truth, which marks no pixel.
     """
-    p, g = _checked(prediction, truth)
+    return _nss(*_checked(prediction, truth), threshold)
+
+
+def _kld(p: Map, g: Map) -> float:
+    on = g > 0  # a pixel without truth adds nothing
+    if not on.any():
+        return float('nan')
+    shares, true = _distribution(p if p.any() else np.ones_like(p), on), _distribution(g, on)
+    return float(np.sum(true * np.log(true / (shares + EPS) + EPS)))
+
+
+def _sim(p: Map, g: Map) -> float:
+    on = g > 0
+    if not on.any():
+        return float('nan')
+    return float(np.minimum(_distribution(p, on), _distribution(g, on)).sum()) if p.any() else 0.0
+
+
+def _nss(p: Map, g: Map, threshold: float = 0.1) -> float:
     low, high = g.min(), g.max()
     if low == high:
         return float('nan')
-    if p.max() == p.min():
+    top = p.max()
+    if top == p.min():
         return 0.0
     marked = (g - low) / (high - low) > threshold
-    p = p / p.max()  # values near the smallest number have no spread otherwise
-    return float(((p - p.mean()) / p.std())[marked].mean())
+    p = p / top  # values near the smallest number have no spread otherwise
+    return float(((p[marked] - p.mean()) / p.std()).mean())
 
 
 def part_share(prediction: Map, part: npt.NDArray[np.bool_], radius: int = PART_RADIUS) -> float:
@@ -129,9 +142,10 @@ def draw_gaussian(heat: Map, center: tuple[int, int], radius: int) -> Map:
     return drawn
 
 
-def _distribution(values: Map) -> Map:
-    scaled = values / values.max()
-    return np.asarray(scaled / scaled.sum())
+def _distribution(values: Map, where: npt.NDArray[np.bool_]) -> Map:
+    """Return the shares of the pixels `where` in the sum over all; the sum is of scaled values, which cannot vanish."""
+    top = values.max()
+    return np.asarray(values[where] / top / (values / top).sum())
 
 
 def _checked(prediction: Map, truth: Map) -> tuple[Map, Map]:
