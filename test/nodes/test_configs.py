@@ -21,7 +21,7 @@ from affordance_ros.models import list_models  # noqa: E402
 
 pytestmark = pytest.mark.ros
 CONFIG = Path(__file__).parents[2] / 'config'
-MODELS = [entry.name for entry in list_models() if (CONFIG / f'{entry.name}.yaml').is_file()]
+MODELS = [entry.name for entry in list_models() if entry.name != 'fake']
 QUESTION = 'Find a few spots within the vacant area to the right of the red mug.'
 
 
