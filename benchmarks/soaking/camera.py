@@ -11,12 +11,14 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
 
+from affordance_ros.geometry.transforms import pose_from
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.images import camera_info_message, image_message
 from affordance_ros.nodes.running import prepare_memory, prepare_transport
 from affordance_ros.results import Intrinsics
 
 K = Intrinsics(900.0, 900.0, 639.5, 359.5, 1280, 720)
+BASE_FROM_CAMERA = pose_from((0.4, 0.0, 0.7), (1, 0, 0, 0))  # looks straight down at the table
 FAULTS = (
     'no_depth',
     'no_image',
@@ -76,7 +78,7 @@ class Camera:
         if fault == 'silent':
             return
         if fault != 'no_tf':
-            pose = convert.transform_message(np.eye(4), 'base', 'camera_optical_frame', now)
+            pose = convert.transform_message(BASE_FROM_CAMERA, 'base', 'camera_optical_frame', now)
             self._tf.publish(self._tf_message(transforms=[pose]))
         self._info.publish(self._k)
         if fault != 'no_image':
