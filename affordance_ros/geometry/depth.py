@@ -67,6 +67,10 @@ class NoiseModel:
     floor_m: float = 0.0003
     stereo: float = 0.0030
 
+    def __post_init__(self) -> None:
+        if not (self.floor_m >= 0 and self.stereo >= 0 and self.floor_m + self.stereo > 0):
+            raise ValueError(f'a noise model needs numbers >= 0, not both 0, got {self}')
+
     def sigma(self, depth: float) -> float:
         """Return the standard deviation in metres at a depth in metres."""
         return self.floor_m + self.stereo * depth * depth

@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from affordance_ros.geometry.depth import NoiseModel
-from affordance_ros.geometry.surface import Plane, support_plane
+from affordance_ros.geometry.surface import Plane, floor_of
 from affordance_ros.results import Frame
 
 Array = npt.NDArray[Any]
 PITCH_M = 0.0025
-PLANE_SAMPLE = 3000
 
 
 class SceneCloud:
@@ -71,7 +70,7 @@ class SceneCloud:
     def plane(self) -> Plane | None:
         """The plane that holds most of what is seen, if everything else lies above it: the table."""
         flat = self.points.reshape(-1, 3)
-        return _floor(flat[np.isfinite(flat[:, 2])], self.noise.sigma(self.middle_m))
+        return floor_of(flat[np.isfinite(flat[:, 2])], self.noise.sigma(self.middle_m))
 
     def plane_near(self, point: npt.ArrayLike, reach_m: float = 0.3) -> Plane | None:
         """Return the table under a point: the plane of the frame where it runs near, else the one of what is near."""
@@ -82,7 +81,7 @@ class SceneCloud:
             band = max(3 * plane.residual_m, 0.004)
             if (np.abs(around @ plane.normal - plane.offset) < band).mean() > 0.08:
                 return plane
-        return _floor(around, self.noise.sigma(self.middle_m))
+        return floor_of(around, self.noise.sigma(self.middle_m))
 
     @property
     def up(self) -> Array | None:
@@ -90,16 +89,6 @@ class SceneCloud:
         if self.frame.target_from_camera is not None:
             return np.asarray(self.frame.target_from_camera)[2, :3].copy()
         return None if self.plane is None else np.asarray(self.plane.normal)
-
-
-def _floor(cloud: Array, sigma: float) -> Plane | None:
-    """Return the main plane of a cloud when hardly anything lies below it."""
-    sample = cloud[:: max(1, len(cloud) // PLANE_SAMPLE)].astype(np.float64)
-    plane = support_plane(sample, sigma)
-    if plane is None:
-        return None
-    below = sample @ plane.normal - plane.offset < -max(5 * plane.residual_m, 0.008)
-    return plane if below.mean() < 0.12 else None
 
 
 def without_flying(depth: npt.NDArray[np.float32], step: int, sigma_m: float) -> npt.NDArray[np.float32]:

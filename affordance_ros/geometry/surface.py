@@ -14,6 +14,7 @@ from affordance_ros.geometry.camera import deproject
 from affordance_ros.results import Intrinsics
 
 Array = npt.NDArray[Any]
+PLANE_SAMPLE = 3000
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,16 @@ def support_plane(cloud: Array, sigma: float, seed: int = 0) -> Plane | None:
     if close[:, best].sum() < 0.25 * len(sample):
         return None
     return _refined(sample, sample[close[:, best]], reach)
+
+
+def floor_of(cloud: Array, sigma: float) -> Plane | None:
+    """Return the main plane of a cloud (N, 3) when hardly anything lies below it: the table."""
+    sample = cloud[:: max(1, len(cloud) // PLANE_SAMPLE)].astype(np.float64)
+    plane = support_plane(sample, sigma)
+    if plane is None:
+        return None
+    below = sample @ plane.normal - plane.offset < -max(5 * plane.residual_m, 0.008)
+    return plane if below.mean() < 0.12 else None
 
 
 def _refined(sample: Array, inliers: Array, reach: float) -> Plane:

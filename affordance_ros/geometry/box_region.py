@@ -1,0 +1,114 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a box to the thing in it: what stands above the table and before its background, never the whole box."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from affordance_ros.geometry.camera import deproject
+from affordance_ros.geometry.depth import NoiseModel
+from affordance_ros.geometry.holes import fill_holes
+from affordance_ros.geometry.lift_settings import LiftSettings
+from affordance_ros.geometry.spots import Region
+from affordance_ros.geometry.surface import Plane, support_plane
+from affordance_ros.geometry.table import least_height, median_of, smooth_heights
+from affordance_ros.results import Frame
+
+Array = npt.NDArray[Any]
+MOST_PX = 120  # a larger box is looked at in steps
+FEWEST = 12
+LEAST_SHARE = 0.02  # of the box above its support plane for the plane to be left out
+MODE_SHARE = 0.2
+
+
+def object_in_box(
+    frame: Frame, box: tuple[float, float, float, float], settings: LiftSettings, table: Plane | None = None
+) -> Region | None:
+    """Return the pixels (H, W) of a box xyxy that belong to the thing in it, None when it shows next to no depth.
+
+    The table (or the plane that fills most of the box) is left out; of the connected things that remain the one about
+    the middle of the box is taken, and of its depth modes the nearest that counts.
+    """
+    assert frame.depth is not None
+    assert frame.intrinsics is not None
+    x0, y0 = (int(max(0, np.floor(value))) for value in box[:2])
+    x1, y1 = (
+        int(min(size - 1, np.ceil(value))) for value, size in zip(box[2:], (frame.width, frame.height), strict=True)
+    )
+    if x1 < x0 or y1 < y0:
+        return None
+    step = max(1, max(x1 - x0, y1 - y0) // MOST_PX)
+    z = frame.depth[y0 : y1 + 1 : step, x0 : x1 + 1 : step].astype(np.float64)
+    z = np.where((z >= settings.range_m[0]) & (z <= settings.range_m[1]), z, np.nan)
+    known = np.isfinite(z)
+    if known.sum() < FEWEST:
+        return None
+    middle = float(np.median(z[known]))
+    sigma = settings.noise.sigma(middle)
+    whole, _ = fill_holes(z, sigma, step * middle / frame.intrinsics.fx)
+    place = np.arange(x0, x1 + 1, step), np.arange(y0, y1 + 1, step)
+    kept = _above(frame, whole, place, (sigma, table))
+    weight = _middle_weight(z.shape)
+    kept = _main_thing(kept, median_of(whole, 3), weight, sigma)
+    rows, columns = np.nonzero(kept)
+    chosen = np.zeros_like(kept)
+    mode = nearest_mode(whole[rows, columns], weight[rows, columns], settings.noise)
+    chosen[rows[mode], columns[mode]] = True
+    region = np.zeros((frame.height, frame.width), bool)
+    large = np.repeat(np.repeat(chosen, step, axis=0), step, axis=1)
+    region[y0 : y1 + 1, x0 : x1 + 1] = large[: y1 + 1 - y0, : x1 + 1 - x0]
+    return region
+
+
+def _above(
+    frame: Frame, z: Array, place: tuple[Array, Array], scale: tuple[float, Plane | None]
+) -> npt.NDArray[np.bool_]:
+    """Return which pixels (h, w) stand above the table; all that are known where hardly any does."""
+    assert frame.intrinsics is not None
+    sigma, table = scale
+    known = np.isfinite(z)
+    if table is None:
+        rows, columns = np.nonzero(known)
+        every = max(1, len(rows) // 2000)
+        pixels = np.column_stack((place[0][columns], place[1][rows]))[::every]
+        table = support_plane(deproject(pixels, z[rows, columns][::every], frame.intrinsics), sigma)
+    if table is None:
+        return np.asarray(known)
+    above = smooth_heights(z, place, table, frame.intrinsics) > least_height(sigma)
+    return np.asarray(above if above.sum() >= max(FEWEST, LEAST_SHARE * known.sum()) else known)
+
+
+def _middle_weight(shape: tuple[int, ...]) -> Array:
+    """Return (h, w): what lies at the middle of the box counts most; its background shows at the corners."""
+    down, across = (2 * (np.arange(size) + 0.5) / size - 1 for size in shape)
+    return np.asarray(np.exp(-2 * (down[:, None] ** 2 + across[None] ** 2)))
+
+
+def _main_thing(kept: npt.NDArray[np.bool_], smooth: Array, weight: Array, sigma: float) -> npt.NDArray[np.bool_]:
+    """Return the connected part (h, w) of the kept pixels that weighs most; depth steps part what touches."""
+    far = np.where(kept & np.isfinite(smooth), smooth, np.inf)
+    step = max(6 * sigma, 0.012)
+    edge = np.zeros_like(kept)
+    for before, after in ((np.s_[:-1], np.s_[1:]), (np.s_[:, :-1], np.s_[:, 1:])):
+        jump = np.abs(far[after] - far[before]) > step
+        edge[after] |= jump & (far[after] > far[before])
+        edge[before] |= jump & (far[before] > far[after])
+    count, labels = cv2.connectedComponents((kept & ~edge).astype(np.uint8), connectivity=8)
+    if count < 2:
+        return kept
+    mass = np.bincount(labels.ravel(), weight.ravel(), minlength=count)
+    mass[0] = 0
+    return np.asarray(labels == int(mass.argmax()))
+
+
+def nearest_mode(z: Array, weights: Array, noise: NoiseModel) -> npt.NDArray[np.bool_]:
+    """Return which depths (N,) belong to the nearest mode that holds a fifth of the weight."""
+    order = np.argsort(z)
+    gap = max(6 * noise.sigma(float(np.median(z))), 0.012)
+    group = np.zeros(len(z), int)
+    group[order] = np.concatenate(([0], np.cumsum(np.diff(z[order]) > gap)))
+    held = np.bincount(group, weights)
+    return np.asarray(group == int(np.flatnonzero(held >= MODE_SHARE * held.sum())[0]))

@@ -1,0 +1,64 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The table under the things: found once per frame, and what of a crop of depth stands above it.
+
+A flat tool lies a centimetre above the table, less than the noise of one pixel at a metre. The table is known from
+thousands of pixels and the height of a pixel from its neighbours, so that the two can still be told apart.
+"""
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from affordance_ros.geometry.camera import deproject
+from affordance_ros.geometry.depth import NoiseModel
+from affordance_ros.geometry.surface import Plane, floor_of
+from affordance_ros.results import Frame, Intrinsics
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+STEP = 12  # every so many pixels of a row or column are enough for a plane
+FEWEST = 100
+LEAST_M = 0.002
+SMOOTH_PX = 5
+NO_DEPTH = np.float32(-1000)
+
+
+def table_of(frame: Frame, noise: NoiseModel, range_m: tuple[float, float]) -> Plane | None:
+    """Return the plane that most of a coarse sample of the frame lies on, if hardly anything lies below it."""
+    assert frame.depth is not None
+    assert frame.intrinsics is not None
+    depth = frame.depth[::STEP, ::STEP]
+    rows, columns = np.nonzero((depth >= range_m[0]) & (depth <= range_m[1]))
+    z = depth[rows, columns].astype(np.float64)
+    if len(z) < FEWEST:
+        return None
+    cloud = deproject(np.column_stack((columns, rows)) * STEP, z, frame.intrinsics)
+    return floor_of(cloud, noise.sigma(float(np.median(z))))
+
+
+def smooth_heights(z: Array, place: tuple[Array, Array], table: Plane, intrinsics: Intrinsics) -> Array:
+    """Return the height over the table, smoothed, of a crop (h, w) of depth; NaN where there is none.
+
+    place: image coordinates of its columns (w,) and rows (h,). The lens distortion is left out: it is the same for the
+    table, and heights are only compared with each other.
+    """
+    columns, rows = place
+    x = (columns - intrinsics.cx) / intrinsics.fx * table.normal[0]
+    y = (rows - intrinsics.cy) / intrinsics.fy * table.normal[1]
+    height = z * (x[None] + y[:, None] + table.normal[2]) - table.offset
+    return median_of(height, SMOOTH_PX)
+
+
+def least_height(sigma_m: float) -> float:
+    """Return the smoothed height above which something is not the table: a median of 25 has a quarter of the noise."""
+    return 0.9 * sigma_m + LEAST_M
+
+
+def median_of(values: Array, size: int) -> Array:
+    """Return the median of size x size values, NaN where the value itself is not known; unknown ones count as far."""
+    known = np.isfinite(values)
+    smooth = cv2.medianBlur(np.where(known, values, NO_DEPTH).astype(np.float32), size)
+    return np.where(known, np.where(smooth == NO_DEPTH, values, smooth), np.nan)

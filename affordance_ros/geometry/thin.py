@@ -1,0 +1,59 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Is a surface a thin part: a strip in the image that stands before what is on both sides of it?
+
+Handles, shafts and rims show few pixels across, too few for noise to leave their curvature. What is known of them
+without depth is their outline: its middle faces the camera, its sides turn away.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+WIDEST = 1.6  # half width in windows
+LONGER = 0.3  # largest ratio of the variances across and along
+BEYOND = (1.15, 0.6)  # where what is beside the strip is looked for: from 1.15 half widths, 0.6 windows wide
+ALONG = 1.5
+FEWEST = 6
+
+
+@dataclass(frozen=True)
+class Strip:
+    """across: unit (2,) in the image. middle, half: where its middle is across, and half its width, in windows."""
+
+    across: Array
+    middle: float
+    half: float
+
+
+def strip_of(offset: Array, z: Array, around: tuple[Array, Array], scale: tuple[float, float]) -> Strip | None:
+    """Return the strip that a surface forms, None when it is none or does not stand before what is beside it.
+
+    Args:
+        offset: (2, N) pixels of the surface about the asked one, in windows.
+        z: (N,) their depth in metres.
+        around: the same for all measured pixels of the crop, (2, M) and (M,).
+        scale: window in metres, noise of one pixel in metres.
+    """
+    middle = offset.mean(axis=1)
+    centred = offset - middle[:, None]
+    values, vectors = np.linalg.eigh(centred @ centred.T / offset.shape[1])
+    half = float(np.sqrt(3 * max(values[0], 1e-9)))
+    if half > WIDEST or values[0] > LONGER * values[1]:
+        return None
+    across, along = vectors[:, 0], vectors[:, 1]
+    strip = Strip(across, float(across @ middle), half)
+    beside, near = (across @ around[0] - strip.middle), np.abs(along @ around[0]) < ALONG
+    own = z[np.abs(along @ offset) < ALONG]
+    if len(own) < FEWEST:
+        return None
+    front = float(np.median(own))
+    step = max(0.3 * half * scale[0], 0.4 * scale[1], 0.001)
+    for side in (beside, -beside):
+        other = around[1][near & (side > BEYOND[0] * half) & (side < BEYOND[0] * half + BEYOND[1])]
+        if len(other) >= FEWEST and float(np.median(other)) < front + step:
+            return None
+    return strip

@@ -1,0 +1,188 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the depth image shows about a pixel: the measured window, its surfaces, how far each of them goes on."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from affordance_ros.errors import Code
+from affordance_ros.geometry.holes import MOST_PX, STEEP, fill_holes, flying
+from affordance_ros.geometry.lift_settings import LiftSettings
+from affordance_ros.geometry.spots import Spot
+from affordance_ros.geometry.surface import Plane
+from affordance_ros.geometry.table import least_height, median_of, smooth_heights
+from affordance_ros.results import Abstention, Frame, Intrinsics
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+WIDEST_M = 0.024  # how far from the pixel a surface is followed
+LARGEST_PX = 60
+GRID = 40  # pixels of a crop to each side; a larger one is thinned
+FIRST_PX = 9
+CLEARLY = 0.75  # share of the votes about the pixel for a surface that is not the nearest
+COVERED = 0.6  # measured and filled together, where little is measured
+
+
+@dataclass(frozen=True)
+class Window:
+    """A crop of the depth image about a pixel.
+
+    z: (h, w) metres, NaN where nothing was measured, where a pixel flies, where the region ends and on the table below
+    a thing. whole: the same with small holes filled. seen: all that was measured. columns, rows: image coordinates of
+    the crop. away: (h, w) distance to the pixel in pixels. inside: (h, w), what lies within radius_px. sigma_m: noise
+    of one pixel here. pixel_m: size of a pixel of the crop. step: of the crop in pixels of the image. counts: evidence.
+    """
+
+    z: Array
+    whole: Array
+    seen: Array
+    columns: Array
+    rows: Array
+    away: Array
+    inside: Mask
+    radius_px: int
+    sigma_m: float
+    pixel_m: float
+    step: int
+    counts: dict[str, float]
+
+
+def look(frame: Frame, spot: Spot, settings: LiftSettings, table: Plane | None = None) -> Window | Abstention:
+    """Return the window about a spot, or why there is none: OUT_OF_IMAGE or NO_DEPTH.
+
+    Where the spot lies above the table, the table is taken out of the window: a thin tool lies so close to it that
+    depth alone would not tell them apart.
+    """
+    assert frame.depth is not None
+    assert frame.intrinsics is not None
+    u, v = spot.pixel
+    if not (-0.5 <= u <= frame.width - 0.5 and -0.5 <= v <= frame.height - 0.5):
+        text = f'the point ({u:.0f}, {v:.0f}) lies outside the {frame.width}x{frame.height} image'
+        return abstain(Code.OUT_OF_IMAGE, text, spot)
+    near, far = settings.range_m
+    rows, columns = _around(v, frame.height, FIRST_PX, 1), _around(u, frame.width, FIRST_PX, 1)
+    first = frame.depth[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    believed = first[(first >= near) & (first <= far)]
+    if not len(believed):
+        return _nothing(first, spot, settings)
+    middle = float(np.partition(believed, len(believed) // 5)[len(believed) // 5])
+    focal = (frame.intrinsics.fx + frame.intrinsics.fy) / 2
+    radius = int(np.clip(np.ceil(settings.window_m * focal / middle), 3, LARGEST_PX))
+    reach = int(np.clip(WIDEST_M * focal / middle, radius + 1, 2 * LARGEST_PX))
+    step = max(1, reach // GRID)
+    rows, columns = _around(v, frame.height, reach, step), _around(u, frame.width, reach, step)
+    crop = np.s_[rows[0] : rows[-1] + 1 : step, columns[0] : columns[-1] + 1 : step]
+    z = frame.depth[crop]
+    away = np.hypot(columns[None] - u, rows[:, None] - v)
+    inside = away <= radius
+    valid = (z >= near) & (z <= far)
+    sigma, pixel_m = settings.noise.sigma(middle), step * middle / focal
+    z = np.where(valid, z, np.float32(np.nan))
+    valid &= ~flying(z, max(6 * sigma, 0.006) + STEEP * pixel_m)
+    seen = np.where(valid, z, np.float32(np.nan))
+    if spot.region is not None:
+        allowed = spot.region[crop]
+        inside &= allowed
+        valid &= allowed
+    z = np.where(valid, z, np.float32(np.nan)).astype(np.float64)
+    asked = max(1, int(inside.sum()))
+    measured = int((valid & inside).sum())
+    counts = {'valid_ratio': measured / asked, 'valid_points': float(measured), 'window_px': float(radius)}
+    whole = z
+    if not valid.all():
+        whole, filled = fill_holes(z, sigma, pixel_m, max(2, MOST_PX // step))
+        counts['filled_ratio'] = int((filled & inside).sum()) / asked
+    ratio = counts['valid_ratio']
+    covered = ratio + counts.get('filled_ratio', 0.0)
+    if ratio < settings.min_valid and not (ratio >= settings.min_valid * 2 / 3 and covered >= COVERED):
+        text = f'only {ratio:.0%} of the window at ({u:.0f}, {v:.0f}) has depth; move the camera or add light'
+        return abstain(Code.NO_DEPTH, text, spot, **counts)
+    window = Window(z, whole, seen, columns, rows, away, inside, radius, sigma, pixel_m, step, counts)
+    return window if table is None else _without(window, table, frame.intrinsics)
+
+
+def _without(window: Window, table: Plane, intrinsics: Intrinsics) -> Window:
+    """Return the window without the pixels of the table, if the spot itself is not on it."""
+    smooth = smooth_heights(window.whole, (window.columns, window.rows), table, intrinsics)
+    least = least_height(window.sigma_m)
+    around = np.isfinite(smooth) & (window.away <= max(1.5, 0.15 * window.radius_px) * max(1.0, window.step))
+    if not around.any() or (here := float(np.median(smooth[around]))) < 1.5 * least:
+        return window
+    upper = ~(smooth < max(min(0.5 * here, least), 0.35 * min(here, 0.02)))
+    return replace(window, z=np.where(upper, window.z, np.nan), whole=np.where(upper, window.whole, np.nan))
+
+
+def _around(center: float, size: int, reach: int, step: int) -> npt.NDArray[np.int64]:
+    """Return every step-th coordinate within reach of a coordinate, itself among them."""
+    middle = min(max(round(center), 0), size - 1)
+    low, high = min(reach, middle) // step, min(reach, size - 1 - middle) // step
+    return middle + step * np.arange(-low, high + 1)
+
+
+def _nothing(depth: Array, spot: Spot, settings: LiftSettings) -> Abstention:
+    """Say why there is no depth to believe at a spot."""
+    u, v = spot.pixel
+    near, far = settings.range_m
+    seen = depth[np.isfinite(depth) & (depth > 0)]
+    text = f'no depth between {near} and {far} m within {FIRST_PX} px of ({u:.0f}, {v:.0f})'
+    if len(seen):
+        text += f'; the camera says {float(np.median(seen)):.3g} m there: move it, or check the unit of the depth'
+    return abstain(Code.NO_DEPTH, text, spot, valid_ratio=0.0)
+
+
+def surfaces(window: Window, spot: Spot, settings: LiftSettings) -> list[tuple[float, float]]:
+    """Split the window at depth gaps; return the span of the surface to take and, in a tie, of its nearer rival.
+
+    The median would be the table beside a thin handle; the nearest significant surface is the handle. Only where the
+    pixels right under the spot clearly belong to a farther surface does that one come first.
+    """
+    chosen = window.inside & np.isfinite(window.z)
+    z, away = window.z[chosen], window.away[chosen]
+    order = np.argsort(z)
+    ordered = z[order]
+    gap = max(4 * window.sigma_m, 0.004)
+    ends = np.flatnonzero(np.diff(ordered) > gap)
+    group = np.empty(len(z), int)
+    group[order] = np.searchsorted(ends, np.arange(len(z)), side='left')
+    weight = np.bincount(group, np.exp(-2 * (away / window.radius_px) ** 2))
+    significant = weight >= settings.min_surface * weight.sum()
+    significant &= np.bincount(group) >= min(settings.min_points, len(z))
+    if not significant.any():
+        return []
+    starts, stops = np.concatenate(([0], ends + 1)), np.concatenate((ends, [len(z) - 1]))
+    spans = [(float(ordered[first]), float(ordered[last])) for first, last in zip(starts, stops, strict=True)]
+    nearest = int(np.flatnonzero(significant)[0])
+    votes = np.bincount(group, np.exp(-((away / max(1.5, spot.spread_px, 0.2 * window.radius_px)) ** 2)))
+    votes = np.where(significant, votes, 0)
+    winner = int(votes.argmax())
+    if winner != nearest and votes[winner] >= CLEARLY * votes.sum() > 0:
+        return [spans[winner], spans[nearest]]
+    return [spans[nearest]]
+
+
+def joined(window: Window, span: tuple[float, float]) -> Mask:
+    """Return the measured pixels (h, w) of a surface: those in its span and what joins them without a jump.
+
+    Jumps are looked for after a median of 3x3 or 5x5 pixels, which keeps edges and takes most of the noise.
+    """
+    known = np.isfinite(window.whole)
+    smooth = median_of(window.whole, 5 if window.sigma_m > window.pixel_m else 3)
+    smooth = np.where(known, smooth, -1000).astype(np.float32)
+    own = window.inside & (window.z >= span[0]) & (window.z <= span[1])
+    seed = int(np.where(own, window.away, np.inf).argmin())
+    row, column = divmod(seed, own.shape[1])
+    jump = max(1.5 * window.sigma_m, 0.002) + STEEP * window.pixel_m
+    mask = np.zeros((own.shape[0] + 2, own.shape[1] + 2), np.uint8)
+    cv2.floodFill(smooth, mask, (column, row), 0, jump, jump, 8 | cv2.FLOODFILL_MASK_ONLY | (1 << 8))
+    reached = mask[1:-1, 1:-1].astype(bool) & np.isfinite(window.z)
+    reached &= ~window.inside | own  # what the split took from the window stays out
+    return np.asarray(reached | own)
+
+
+def abstain(code: Code, message: str, spot: Spot, **evidence: float) -> Abstention:
+    """Return an abstention about a spot."""
+    return Abstention(code, message, spot.label, spot.pixel, evidence)
