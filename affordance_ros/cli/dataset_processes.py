@@ -45,17 +45,22 @@ def shard_requests(request: DatasetRequest, total: int) -> list[DatasetRequest]:
     """Return the request of each process: no more of them than there are batches of the `total` questions.
 
     Raises:
-        AffordanceError: BAD_INPUT when the folder holds the work of another number of processes.
+        AffordanceError: BAD_INPUT when the folder holds the work of another number of processes, or work at all and
+            the run is not to go on.
     """
     count = min(len(request.devices), -(-total // request.batch))
     shards = [Shard(index, count) for index in range(count)]
-    own = {shard.folder(request.out) for shard in shards}
-    if count > 1 and (request.out / RUN).is_file() and not any(folder.is_dir() for folder in own):
-        raise AffordanceError(Code.BAD_INPUT, f'{request.out} holds the run of one process; use another folder')
-    strangers = sorted(path.name for path in request.out.glob('shard-*') if path not in own)
-    if strangers:
-        message = f'{request.out} holds {strangers[0]}: give as many devices and processes as then, or another folder'
-        raise AffordanceError(Code.BAD_INPUT, message)
+    own, there = {shard.folder(request.out) for shard in shards}, set(request.out.glob('shard-*'))
+    problem = ''
+    if there - own:
+        name = min(path.name for path in there - own)
+        problem = f'holds {name}: give as many devices and processes as then, or another folder'
+    elif count > 1 and (request.out / RUN).is_file() and not there:
+        problem = 'holds the run of one process; use another folder'
+    elif not request.resume and any((folder / RUN).is_file() for folder in own):
+        problem = 'holds a run already; give --resume to go on with it, or another folder'
+    if problem:
+        raise AffordanceError(Code.BAD_INPUT, f'{request.out} {problem}')
     pairs = zip(shards, request.devices, strict=False)
     return [replace(request, shard=shard, device=device, processes=1) for shard, device in pairs]
 
