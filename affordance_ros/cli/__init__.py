@@ -349,7 +349,7 @@ def compare(
 
 @evaluation.command()
 def dataset(  # noqa: PLR0913 - the options of a command
-    name: Annotated[str, typer.Argument(help='See docs/benchmarks.md; a wrong name lists them.')],
+    name: Annotated[str, typer.Argument(help='One of: affordance eval datasets.')],
     root: Annotated[Path, typer.Option(help='Folder of the data set in the layout of its owners.')],
     out: Annotated[Path, typer.Option(help='Folder for answers.jsonl, metrics.json and the official answer files.')],
     model: Annotated[str, typer.Option(help='See: affordance models.')],
@@ -390,6 +390,14 @@ def dataset(  # noqa: PLR0913 - the options of a command
                 engine,
             )
         )  # fmt: skip
+
+
+@evaluation.command()
+def datasets() -> None:
+    """List the benchmarks of `eval dataset`: what they ask, where their data are, under which licence."""
+    from affordance_ros.cli.listing import print_benchmarks
+
+    print_benchmarks()
 
 
 @evaluation.command()

@@ -184,4 +184,6 @@ AGD20K = BenchmarkKind(
     _write_file,
     _PUBLISHED,
     {'affordance_r1': {'profile': 'zeroshot'}},
+    'where an action takes place, as masks against maps',
+    'research only',
 )

@@ -79,7 +79,10 @@ class Row:
 
 @dataclass(frozen=True)
 class BenchmarkKind:
-    """One benchmark. options: what its models are loaded with unless the user says otherwise."""
+    """One benchmark. where: a page to get the data from, under `licence`. about: what is asked, in a few words.
+
+    options: what its models are loaded with unless the user says otherwise.
+    """
 
     where: str
     open: Callable[[Choice], Benchmark]
@@ -88,6 +91,8 @@ class BenchmarkKind:
     files: Callable[[Sequence[Json], Json, Path], tuple[Path, ...]]
     published: PublishedTable
     options: Mapping[str, Mapping[str, Any]]
+    about: str
+    licence: str
 
 
 def times(value: float | None, factor: float) -> float | None:

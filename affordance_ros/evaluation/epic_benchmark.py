@@ -161,4 +161,6 @@ EPIC_HANDS = BenchmarkKind(
     write_hand_results,
     _PUBLISHED,
     {'handsonvlm': {'profile': 'official'}},
+    'hand paths of the next second, asked by action (vhp) or meaning (rbhp)',
+    'frames and annotations: CC BY-NC 4.0; labels: code under NVIDIA Source Code License-NC',
 )

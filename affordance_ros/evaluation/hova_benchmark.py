@@ -134,4 +134,6 @@ HOVA = BenchmarkKind(
         {},
     ),
     {'glover': {'profile': 'infer'}, 'glover_plus': {'profile': 'infer'}},
+    'soft maps of where to touch, on HANDAL, Ego4D, EPIC-KITCHENS and 3DOI',
+    'images: those of the four sources; none stated for the maps',
 )

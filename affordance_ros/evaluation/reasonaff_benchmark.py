@@ -91,4 +91,6 @@ REASONAFF = BenchmarkKind(
     write_reasonaff_file,
     _PUBLISHED,
     {'affordance_r1': {'profile': 'eval'}},
+    'parts of objects that a sentence implies, as masks',
+    'none stated',
 )

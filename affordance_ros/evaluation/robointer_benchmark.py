@@ -178,4 +178,6 @@ ROBOINTER_VQA = BenchmarkKind(
     write_official_files,
     _PUBLISHED,
     {'robointer': {'profile': 'eval'}, 'robointer_qwen': {'profile': 'eval'}},
+    'boxes, points, traces, choices and plans on robot images',
+    'images: those of DROID and RH20T',
 )

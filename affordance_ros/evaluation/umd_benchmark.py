@@ -141,4 +141,6 @@ UMD = BenchmarkKind(
     _write_file,
     _PUBLISHED,
     {'affordance_r1': {'profile': 'zeroshot'}},
+    'parts of tools, as masks',
+    'none stated; its authors ask to be cited',
 )

@@ -163,6 +163,8 @@ WHERE2PLACE = BenchmarkKind(
     write_answer_file,
     _WHERE2PLACE_PUBLISHED,
     _OPTIONS,
+    'points in free space',
+    'Apache-2.0',
 )
 ROBOREFIT = BenchmarkKind(
     ROBOREFIT_PAGE,
@@ -172,4 +174,6 @@ ROBOREFIT = BenchmarkKind(
     write_answer_file,
     _ROBOREFIT_PUBLISHED,
     _OPTIONS,
+    'points on the object that a sentence means',
+    'MIT',
 )

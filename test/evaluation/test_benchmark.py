@@ -347,3 +347,13 @@ def test_the_console_asks_a_checkpoint_and_scores_again(data, tmp_path):
     assert refused.exit_code == 2
     assert 'no run of a benchmark' in refused.output
     assert np.isfinite(metrics['scores']['planning']['mean_bleu'])
+
+
+def test_the_benchmarks_are_listed_with_where_and_licence():
+    result = affordance('eval', 'datasets')
+    assert result.exit_code == 0, result.output
+    for name, kind in BENCHMARKS.items():
+        assert name in result.output
+        assert kind.where.startswith('https://')
+        assert kind.licence
+    assert 'Apache-2.0' in result.output

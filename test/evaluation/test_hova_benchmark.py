@@ -204,3 +204,19 @@ def test_the_console_asks_a_checkpoint_and_scores_again(data, tmp_path):
     refused = affordance(*asked)
     assert refused.exit_code == 2
     assert '--resume' in refused.output
+
+
+def test_the_training_split_has_a_fourth_source(data, tmp_path):
+    (data / 'annotations' / 'train').mkdir()
+    record = {'img_name': 'door.jpg', 'gt_path': 'door.png', 'object': 'thing0'}
+    (data / 'annotations' / 'train' / '3doi.json').write_text(json.dumps([record]))
+    save(data / '3doi' / 'images' / 'door.jpg', np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+    save(data / '3doi' / 'GT_gaussian' / 'door.png', truth_at(0))
+    benchmark = HOVA.open(Choice(data, 'glover', split='train'))
+    assert benchmark.sources == ('3doi',)  # the lists of the others are not there
+    seer = Seer()
+    ask(benchmark, seer, Asking(tmp_path / 'out', run_record('hova', benchmark, seer.describe(), {})))
+    assert seer.asked == ['Point to the thing0']
+    scores = scored(tmp_path / 'out')
+    assert list(scores) == ['3doi']
+    assert scores['3doi']['of_all']['sim'] == pytest.approx(1)
