@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Depth of one camera in the image of another, and whether a depth image fits its colour image at all."""
 
-from typing import Any
 
 import cv2
 import numpy as np
@@ -31,37 +30,33 @@ def register_depth(depth: Float32, of: Intrinsics, to: Intrinsics, to_from_of: F
         to_from_of: (4, 4) pose of the depth camera in the frame of the other.
     """
     rows, columns = np.nonzero(np.isfinite(depth) & (depth > 0))
-    result = np.full((to.height, to.width), np.nan, np.float32)
-    if not len(rows):
-        return result
-    z_of = depth[rows, columns].astype(np.float64)
-    points = transform_points(to_from_of, deproject(np.column_stack((columns, rows)), z_of, of))
-    seen = points[:, 2] > 0
-    if not seen.any():
-        return result
-    points, z_of = points[seen], z_of[seen]
-    pixels, z = project(points, to), points[:, 2]
-    size = np.maximum(1.0, to.fx / of.fx * z_of / z)  # side of a pixel in the other image
-    order = np.argsort(-z, kind='stable')  # the nearest is written last
-    pixels, z, size = pixels[order], z[order].astype(np.float32), size[order]
-    first = np.ceil(pixels - size[:, None] / 2 - 1e-9)
-    for index in np.ndindex(*(2 * [int(np.ceil(size.max())) + 1])):
-        at = first + index
-        inside = (at <= pixels + size[:, None] / 2 - 1e-9).all(1)
-        inside &= ((at >= 0) & (at < (to.width, to.height))).all(1)
-        u, v = at[inside].astype(np.int64).T
-        _keep_nearest(result, v, u, z[inside])
-    return result
+    nearest = np.full(to.height * to.width, np.inf, np.float32)
+    if len(rows):
+        z_of = depth[rows, columns].astype(np.float64)
+        points = transform_points(to_from_of, deproject(np.column_stack((columns, rows)), z_of, of))
+        seen = points[:, 2] > 0
+        points, z_of = points[seen], z_of[seen]
+        side = np.maximum(1.0, to.fx / of.fx * z_of / points[:, 2])  # of a pixel in the other image
+        _cover(nearest, to, project(points, to), side, points[:, 2].astype(np.float32))
+    nearest[np.isinf(nearest)] = np.nan
+    return nearest.reshape(to.height, to.width)
 
 
-def _keep_nearest(
-    result: Float32, v: npt.NDArray[np.int64], u: npt.NDArray[np.int64], z: npt.NDArray[np.floating[Any]]
-) -> None:
-    """Write depths that come farthest first, unless something nearer is there already."""
-    layer = np.full(result.shape, np.nan, np.float32)
-    layer[v, u] = z
-    nearer = np.isfinite(layer) & ~(layer >= result)
-    result[nearer] = layer[nearer]
+def _cover(nearest: Float32, to: Intrinsics, middles: FloatArray, side: FloatArray, z: Float32) -> None:
+    """Write the nearest depth of the squares of `side` about `middles` (N, 2) into `nearest` (H * W)."""
+    if not len(z):
+        return
+    half = side[:, None] / 2
+    first = np.ceil(middles - half - 1e-9).astype(np.int64)
+    last = np.floor(middles + half - 1e-9).astype(np.int64)  # the square is half open, so that squares do not overlap
+    span = range(int((last - first).max()) + 1)
+    for down in span:
+        v = first[:, 1] + down
+        in_rows = (v <= last[:, 1]) & (v >= 0) & (v < to.height)
+        for right in span:
+            u = first[:, 0] + right
+            inside = in_rows & (u <= last[:, 0]) & (u >= 0) & (u < to.width)
+            np.minimum.at(nearest, v[inside] * to.width + u[inside], z[inside])
 
 
 def edge_agreement(rgb: npt.NDArray[np.uint8], depth: Float32, reach_px: int = 12) -> tuple[float, tuple[int, int]]:
