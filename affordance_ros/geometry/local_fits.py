@@ -15,7 +15,7 @@ import numpy.typing as npt
 from affordance_ros.geometry.thin import Strip
 
 Array = npt.NDArray[Any]
-RADII = (0.45, 0.8, 1.2, 1.8, 3.0)  # in units of the window
+RADII = (0.6, 1.0, 1.6, 3.0)  # in units of the window
 HALVES = 6
 FEWEST = 10
 SLOPE, BEND_M = 1.0, 0.006  # priors: tangent of a slope, depth by which a surface bends over one window

@@ -6,8 +6,8 @@
 camera is the same everywhere in 1/z (it is an error of disparity), so plain least squares is the right estimate there.
 
 A small neighbourhood is noisy, a large one bends or runs over an edge. So planes and quadratics are fitted to discs of
-several radii and planes also to half discs, all at once from shared moments, and the one with the least expected error
-is taken: its variance, plus what its residual has in excess of the noise.
+several radii and planes also to half discs, all at once from shared moments. Each tells how much it may err: its
+variance, plus what its residual has in excess of the noise. Their weighted mean is the answer.
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affordance_ros.geometry.local_fits import Fits, all_fits, noise_of, refined, samples_of
+from affordance_ros.geometry.local_fits import Fits, Samples, all_fits, noise_of, refined, samples_of
 from affordance_ros.geometry.thin import Strip
 
 Array = npt.NDArray[Any]
-BIAS = 1.5  # slope error of a fit whose residual exceeds the noise by 1 over a disc of radius 1
-LEAST_NOISE = 0.6  # share of the told variance that is counted at least: real noise is not white
+BIAS = 1.8  # slope error of a fit whose residual exceeds the noise by 1 over a disc of radius 1
+LEAST_NOISE = 1.0  # share of the told variance that is counted at least: real noise is not white
+SLOPE_POWER, DEPTH_POWER = 3, 2  # how strongly the fits that err less outweigh the others
 
 
 @dataclass(frozen=True)
@@ -59,41 +60,60 @@ def fit_surface(  # noqa: PLR0913 - one surface and what is known of it
     """
     samples = samples_of(rays, at, z, (window, sigma_m), strip)
     planes, bent = all_fits(samples)
-    fits = [fit for fit in (planes, bent) if fit is not None]
-    noise = noise_of(fits)
-    best: list[tuple[float, float, int, int]] = []  # risk of the normal, of the depth, which family, which fit
+    families = [planes] if bent is None else [planes, bent]
+    noise = noise_of(families)
     bend = _bend(bent, noise) if bent is not None and samples.thin else None
-    for family, fit in enumerate(fits):
-        excess = np.maximum(0, fit.residual - noise * (1 + 2 * np.sqrt(2 / fit.count)))
-        variance = max(noise, LEAST_NOISE)
-        diagonal = np.diagonal(fit.covariance, axis1=1, axis2=2)
-        reach = fit.radius * np.where(fit.half, 0.6, 1.0)
-        steep = variance * (diagonal[:, 1] + diagonal[:, 2]) + BIAS**2 * excess / reach**2
-        off = variance * diagonal[:, 0] + excess
-        if bend is not None and family == 0:
-            steep = steep + _leaning(fit, bend, variance)
-        best += [(float(steep[k]), float(off[k]), family, k) for k in range(len(steep))]
-    steepest = min(best, key=lambda item: item[0])
-    nearest = min(best, key=lambda item: item[1])
-    normal_fit = refined(samples, fits[steepest[2]], steepest[3], noise)
-    depth_fit = normal_fit if nearest[2:] == steepest[2:] else refined(samples, fits[nearest[2]], nearest[3], noise)
-    inverse = max(samples.middle + samples.unit * float(depth_fit[0][0]), 1e-6)
-    depth = 1 / inverse
-    tilt = normal_fit[0][1:3] * samples.unit / window
+    risks = [_risks(fit, noise) for fit in families]
+    if bend is not None:
+        risks[0] = risks[0][0] + _leaning(planes, bend, noise), risks[0][1]
+    steep, off = (np.concatenate(parts) for parts in zip(*risks, strict=True))
+    slopes, values = (np.concatenate([fit.solution[:, part] for fit in families]) for part in (slice(1, 3), 0))
+    best, nearest = int(steep.argmin()), int(off.argmin())
+    chosen, inliers, residual = _refined_at(samples, families, best, noise)
+    slopes[best] = chosen[1:3]
+    values[nearest] = (chosen if nearest == best else _refined_at(samples, families, nearest, noise)[0])[0]
+    # The fits overlap and err differently: their mean, weighted by what each may err, is better than the best one.
+    weight = (steep[best] / steep) ** SLOPE_POWER
+    tilt = weight @ slopes / weight.sum() * samples.unit / window
+    weight = (off[nearest] / off) ** DEPTH_POWER
+    inverse = max(samples.middle + samples.unit * float(weight @ values / weight.sum()), 1e-6)
     normal = -np.array([tilt[0], tilt[1], inverse - tilt @ at])
-    length = float(np.linalg.norm(normal))
-    chosen = fits[steepest[2]]
+    length = float(np.sqrt(normal @ normal))
+    family, index = _place(families, best)
+    metres = samples.unit / inverse**2
     return SurfaceFit(
-        depth,
+        1 / inverse,
         normal / length,
-        float(np.sqrt(nearest[1])) * samples.unit * depth**2,
-        float(np.sqrt(steepest[0] / 2)) * samples.unit / window / length,
-        float(np.sqrt(normal_fit[1])) * samples.unit * depth**2,
-        normal_fit[2],
-        float(chosen.radius[steepest[3]]),
-        steepest[2] == 1,
-        bool(chosen.half[steepest[3]]),
+        float(np.sqrt(off[nearest])) * metres,
+        float(np.sqrt(steep[best] / 2)) * samples.unit / window / length,
+        float(np.sqrt(residual)) * metres,
+        inliers,
+        float(family.radius[index]),
+        family is bent,
+        bool(family.half[index]),
     )
+
+
+def _risks(fit: Fits, noise: float) -> tuple[Array, Array]:
+    """Return the expected squared errors (K,) of slope and value: what noise does, and what the residual tells."""
+    excess = np.maximum(0, fit.residual - noise * (1 + 2 * np.sqrt(2 / fit.count)))
+    variance = max(noise, LEAST_NOISE)
+    diagonal = np.diagonal(fit.covariance, axis1=1, axis2=2)
+    reach = fit.radius * np.where(fit.half, 0.6, 1.0)
+    steep = variance * (diagonal[:, 1] + diagonal[:, 2]) + BIAS**2 * excess / reach**2
+    return steep, variance * diagonal[:, 0] + excess
+
+
+def _place(families: list[Fits], index: int) -> tuple[Fits, int]:
+    """Return the family of a fit and its index there."""
+    first = len(families[0].radius)
+    return (families[0], index) if index < first else (families[1], index - first)
+
+
+def _refined_at(samples: Samples, families: list[Fits], index: int, noise: float) -> tuple[Array, int, float]:
+    """Return solution, number of samples and residual variance of a fit without its outliers."""
+    solution, residual, number = refined(samples, *_place(families, index), noise)
+    return solution, number, residual
 
 
 def _bend(bent: Fits, noise: float) -> tuple[Array, float]:
@@ -105,7 +125,7 @@ def _bend(bent: Fits, noise: float) -> tuple[Array, float]:
     return np.array([[2 * xx, xy], [xy, 2 * yy]]), float(spread[best])
 
 
-def _leaning(fit: Fits, bend: tuple[Array, float], variance: float) -> Array:
+def _leaning(fit: Fits, bend: tuple[Array, float], noise: float) -> Array:
     """Return (K,): squared slope errors of planes whose samples are not about the pixel, on a surface that bends."""
-    second, spread = bend
+    (second, spread), variance = bend, max(noise, LEAST_NOISE)
     return np.asarray(((fit.middle @ second) ** 2).sum(axis=1) + variance * spread * (fit.middle**2).sum(axis=1))
