@@ -3,7 +3,9 @@
 """Where2Place and RoboRefIt from end to end: the recorded official run word by word, and what each side counts."""
 
 import json
+import runpy
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from affordance_ros.results import Prediction
 
 PARITY = Path(__file__).parents[1] / 'data' / 'parity' / 'robopoint'
 MINI, IMAGES = PARITY / 'inputs' / 'where2place_mini', PARITY / 'inputs' / 'images'
+EXAMPLE = Path(__file__).resolve().parents[2] / 'examples' / 'where2place_of_scenes.py'
 KIND = BENCHMARKS['where2place']
 WIDTH, HEIGHT = 640, 480
 # What the scripted model writes; the mask is the left half.
@@ -248,3 +251,20 @@ def test_the_recorded_official_run_from_the_console(tmp_path, variant, folder):
     again = affordance('eval', 'rescore', out)
     assert again.exit_code == 0, again.output
     assert (out / 'metrics.json').read_bytes() == first
+
+
+def test_the_example_asks_the_pocket_checkpoint_about_scenes(tmp_path, monkeypatch):
+    pytest.importorskip('torch')
+    pytest.importorskip('open3d')
+    monkeypatch.setattr(sys, 'argv', ['where2place_of_scenes.py', str(tmp_path / 'data'), '5'])
+    runpy.run_path(str(EXAMPLE), run_name='__main__')
+    out = tmp_path / 'out'
+    result = affordance(
+        'eval', 'dataset', 'where2place', '--root', tmp_path / 'data', '--out', out, '--model', 'robopoint',
+        '--checkpoint', 'pocket', '--option', 'profile=robot',
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    whole = json.loads((out / 'metrics.json').read_text())['scores']['all']
+    assert whole['questions'] == 5
+    assert whole['mean_accuracy'] >= 0.6  # 27 of 30 scenes when this was written
+    assert whole['official_accuracy'] == pytest.approx(whole['mean_accuracy'], abs=0.1)
