@@ -86,6 +86,7 @@ def prepared(request: BagRequest) -> tuple[BagContent, Evaluation]:
         gates=read_gates(request.gates) if request.gates else (),
         labels=read_labels(request.labels) if request.labels else None,
         versions=version_lines(),
+        options=request.options,
     )
 
 

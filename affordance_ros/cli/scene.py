@@ -13,6 +13,7 @@ import numpy as np
 from rich.console import Console
 
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.evaluation.labels import SceneSource
 from affordance_ros.evaluation.synthetic_bags import START_NS, BagRecipe, write_synthetic_bag
 from affordance_ros.page import png
 from affordance_ros.results import Frame
@@ -46,7 +47,9 @@ def run_scene(request: SceneRequest) -> None:
     bag = request.out / 'bag'
     if (bag / 'metadata.yaml').is_file():
         shutil.rmtree(bag)
-    prompts = write_synthetic_bag(request.out, scene, request.bag or BagRecipe(frames=1, noise=request.noise))
+    source = SceneSource(request.seed, request.preset, request.must_have)
+    recipe = request.bag or BagRecipe(frames=1, noise=request.noise)
+    prompts = write_synthetic_bag(request.out, scene, recipe, source)
     console = Console()
     console.print(f'scene {request.seed}: {", ".join(scene.objects())}', highlight=False)
     files = 'rgb.png depth.png (mm) parts.png (ids) truth.json bag/ labels.json prompts.txt'

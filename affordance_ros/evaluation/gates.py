@@ -17,7 +17,13 @@ import yaml
 from affordance_ros.errors import AffordanceError, Code
 
 # Where more is better; everything else is an error, a time or a count of refusals.
-BETTER_HIGH = ('answered_ratio', 'depth_ratio', 'confidence', 'agreement', 'outcomes.OK', 'accuracy', 'iou', 'success')
+BETTER_HIGH = (
+    'answered_ratio', 'depth_ratio', 'confidence', 'agreement', 'outcomes.OK', 'accuracy', 'iou', 'success', 'holds',
+    'heatmap_sim', 'heatmap_nss',
+)  # fmt: skip
+BETTER_LOW = ('ece', 'brier')  # also of what is better when it is high
+# What a run was asked, not how well it answered.
+NEITHER = ('count', 'questions', 'labelled', 'pairs', 'segments', 'in_bag', 'with_depth', 'asked', 'bias')
 
 
 @dataclass(frozen=True)
@@ -91,9 +97,12 @@ def compare(first: Mapping[str, Any], second: Mapping[str, Any], margin: float) 
 
 
 def _change(name: str, first: float, second: float, margin: float) -> Change:
+    if name.rpartition('.')[2] in NEITHER:
+        return Change(name, first, second, None)
     if math.isnan(first) or math.isnan(second) or abs(second - first) <= margin * max(abs(first), 1e-9):
         return Change(name, first, second, None)
-    higher_is_better = any(name.endswith(word) or f'{word}.' in name for word in BETTER_HIGH)
+    better_low = name.rpartition('.')[2] in BETTER_LOW
+    higher_is_better = not better_low and any(name.endswith(word) or f'{word}.' in name for word in BETTER_HIGH)
     return Change(name, first, second, (second > first) == higher_is_better)
 
 

@@ -21,6 +21,7 @@ from affordance_ros.bags.types import decode, typestore
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.askers import Asked
 from affordance_ros.evaluation.gates import Verdict
+from affordance_ros.evaluation.large_parts import with_large_parts
 from affordance_ros.evaluation.records import Json, RunFolder, answered, refused
 from affordance_ros.evaluation.replay import Ledger, OnAnswer, counted, times_of, write_bad_frames, write_pictures
 from affordance_ros.evaluation.run import Evaluation, close, description
@@ -156,7 +157,7 @@ def _write(
             record = refused(chosen, index, query, error)
             times = times_of(chosen, index, {'total': float(line['seconds'])})
         else:
-            record = answered(chosen, index, asked.answer)
+            record = with_large_parts(answered(chosen, index, asked.answer), asked.answer, folder)
             times = times_of(chosen, index, asked.seconds, asked.image_age_s)
             write_pictures(evaluation.settings, folder.path, (chosen, index), asked.answer)
         folder.append(record, times)

@@ -19,6 +19,7 @@ import numpy as np
 from affordance_ros.bags import BagTopics, read_frames
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.askers import Asker
+from affordance_ros.evaluation.large_parts import with_large_parts
 from affordance_ros.evaluation.records import Json, RunFolder, answered, refused
 from affordance_ros.evaluation.selection import Chosen, FrameChoice
 from affordance_ros.pipeline import Answer, PipelineSettings
@@ -118,7 +119,8 @@ def _ask(settings: ReplaySettings, asker: Asker, out: Path, question: tuple[Chos
     total = time.perf_counter() - start
     write_pictures(settings, out, (chosen, index), asked.answer)
     times = times_of(chosen, index, {'total': total, **asked.seconds}, asked.image_age_s)
-    return answered(chosen, index, asked.answer), times
+    record = answered(chosen, index, asked.answer)
+    return with_large_parts(record, asked.answer, RunFolder(out)), times
 
 
 def times_of(chosen: Chosen, prompt: int, seconds: Mapping[str, float], image_age_s: float = math.nan) -> Json:

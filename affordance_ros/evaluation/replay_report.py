@@ -10,19 +10,16 @@ from typing import Any
 import cv2
 import numpy as np
 
-from affordance_ros.evaluation.charts import outcome_bars, timeline
-from affordance_ros.evaluation.gates import Verdict, flatten
+from affordance_ros.evaluation.charts import outcome_bars, reliability, timeline
+from affordance_ros.evaluation.gates import Verdict
 from affordance_ros.evaluation.records import Json, RunFolder
 from affordance_ros.evaluation.replay import OVERLAYS, VIEWS, overlay_name
+from affordance_ros.evaluation.replay_head import head, parameters, scores, value_of
 from affordance_ros.evaluation.summary import Summary, summarize
-from affordance_ros.page import page, pairs, picture, section, table
+from affordance_ros.page import page, picture, section, table
 
 MOST_PICTURES = 24
 _PICTURE_WIDTH = 560
-_SAME_ELSEWHERE = (
-    'Two runs on one machine give the same answers.jsonl. Another machine, number type, torch release or number of '
-    'threads may round differently, which can change single words of an answer.'
-)
 
 
 @dataclass(frozen=True)
@@ -41,16 +38,19 @@ def write_replay_report(finished: Finished) -> None:
     run = finished.folder.run()
     whole = summarize(finished.answers, finished.times)
     prompts = [str(prompt['sentence']) for prompt in run['prompts']]
+    found = finished.metrics.get('scores', {})
     body = [
         f'<div class="dim">affordance eval</div><h1>{html.escape(str(run["bag"]))}</h1>{_verdict(finished, whole)}',
+        head(run, finished.metrics),
         section('Gates', _gates(finished.verdicts)),
         section('How the questions ended', outcome_bars(whole.outcomes)),
         section('By prompt', _prompts(finished, prompts)),
-        section('Against the labels', _scores(finished.metrics.get('scores', {}))),
+        section('Against the labels', scores(found)),
+        section('What the scores are worth', _calibration(found.get('calibration', {}))),
         section('Time of each question', _latency(whole) + _over_time(finished)),
+        section('Age of the image when its answer was published', _ages(finished)),
         f'<h2>Answers</h2>{_gallery(finished, prompts)}',
-        section('Frames', pairs(_numbers(finished.metrics.get('frames', {})))),
-        section('The run', pairs(_run_lines(run)) + f'<div class="dim">{_SAME_ELSEWHERE}</div>'),
+        section('Parameters', parameters(run)),
     ]
     (finished.folder.path / 'report.html').write_text(page(f'{run["bag"]}: replay', body), encoding='utf-8')
 
@@ -80,26 +80,31 @@ def _prompts(finished: Finished, prompts: Sequence[str]) -> str:
         steady = summary.stability
         rows.append((
             html.escape(sentence), f'{summary.outcomes.get("OK", 0)} of {summary.answers}',
-            _value(summary.confidence), f'{_value(steady.point_mm)} mm, {_value(steady.normal_deg)}&deg;',
-            f'{_value(100 * steady.agreement)} % of {steady.pairs}',
+            value_of(summary.confidence), f'{value_of(steady.point_std_mm)} mm, {value_of(steady.normal_std_deg)}&deg;',
+            f'{value_of(100 * steady.agreement)} % of {steady.pairs}',
             f'{1000 * summary.seconds.get("total", {}).get("p50", float("nan")):.0f} ms',
         ))  # fmt: skip
-    head = ('prompt', 'grasps', 'confidence', 'moved while still', 'answered alike', 'median time')
-    return table(head, rows)
+    names = ('prompt', 'grasps', 'confidence', 'spread while still', 'answered alike', 'median time')
+    return table(names, rows)
 
 
-def _scores(scores: Mapping[str, Any]) -> str:
-    counts = {name: str(value) for name, value in scores.items() if not isinstance(value, Mapping)}
-    rows = [
-        (html.escape(name), *(_value(spread[key]) for key in ('count', 'mean', 'median', 'p90')))
-        for name, spread in scores.items()
-        if isinstance(spread, Mapping)
+def _calibration(found: Mapping[str, Any]) -> str:
+    names = {'score': 'score of the best target', 'confidence': 'confidence of the model'}
+    charts = ''.join(reliability(found[name], text) for name, text in names.items() if name in found)
+    return f'<div style="display:flex;gap:40px;flex-wrap:wrap">{charts}</div>' if charts else ''
+
+
+def _ages(finished: Finished) -> str:
+    aged = [
+        (line['stamp_ns'] / 1e9, 1000 * took['image_age_s'], line['outcome'] == 'OK')
+        for line, took in zip(finished.answers, finished.times, strict=True)
+        if 'image_age_s' in took
     ]
-    return pairs(counts) + (table(('measure', 'answers', 'mean', 'median', 'p90'), rows) if rows else '')
-
-
-def _value(value: float) -> str:
-    return f'{value:.3g}' if value == value else '&ndash;'
+    if not any(age > 0 for _, age, _ in aged):
+        return ''  # one frame at a time: the clock stands while the graph answers
+    stamps, ages, good = zip(*aged, strict=True)
+    p50, p90 = np.percentile(ages, (50, 90))
+    return f'<p class="dim">p50 {p50:.0f} ms, p90 {p90:.0f} ms</p>{timeline(stamps, ages, "ms", good)}'
 
 
 def _latency(whole: Summary) -> str:
@@ -142,17 +147,3 @@ def _small(jpeg: bytes) -> bytes:
     size = (_PICTURE_WIDTH, round(image.shape[0] * _PICTURE_WIDTH / image.shape[1]))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return bytes(cv2.imencode('.jpg', small, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
-
-
-def _numbers(metrics: Mapping[str, Any]) -> dict[str, str]:
-    return {name: f'{value:.6g}' for name, value in flatten(metrics).items() if value == value}
-
-
-def _run_lines(run: Json, prefix: str = '') -> dict[str, str]:
-    lines: dict[str, str] = {}
-    for name, value in run.items():
-        if isinstance(value, dict):
-            lines |= _run_lines(value, f'{prefix}{name}.')
-        elif value not in ('', None, []):
-            lines[prefix + name] = str(value)
-    return lines

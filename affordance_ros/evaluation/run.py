@@ -34,6 +34,7 @@ class Evaluation:
     """What is evaluated; `settings.topics` as `bags.look_into` found them.
 
     versions: of the installed packages, for run.json. labels: truth by stamp. mode: how it was asked, for run.json.
+    options: of the model; its seed counts where it samples.
     """
 
     settings: ReplaySettings
@@ -43,6 +44,7 @@ class Evaluation:
     labels: Labels | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     mode: str = 'offline'
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def evaluate(evaluation: Evaluation, model: AffordanceModel, on_answer: OnAnswer | None = None) -> tuple[Verdict, ...]:
@@ -78,7 +80,8 @@ def close(evaluation: Evaluation, folder: RunFolder, ledger: Ledger) -> tuple[Ve
 
 def description(evaluation: Evaluation, model: ModelInfo) -> Json:
     """Return run.json of an evaluation."""
-    return {'mode': evaluation.mode, **describe(evaluation.settings, model, evaluation.versions)}
+    options = {'options': _clean(evaluation.options), 'seed': int(evaluation.options.get('seed', 0))}
+    return {'mode': evaluation.mode, **options, **describe(evaluation.settings, model, evaluation.versions)}
 
 
 def finish(folder: RunFolder, gates: Sequence[Gate] = (), labels: Labels | None = None) -> tuple[Verdict, ...]:
@@ -89,7 +92,7 @@ def finish(folder: RunFolder, gates: Sequence[Gate] = (), labels: Labels | None 
         'frames': json.loads(frames_file.read_text()) if frames_file.is_file() else {},
         **_numbers(summarize(answers, times)),
         'timeouts': sum(line['outcome'] == Code.TIMEOUT.name for line in answers),
-        'scores': score_answers(answers, labels) if labels else {},
+        'scores': score_answers(answers, labels, folder) if labels else {},
     }
     verdicts = judge(gates, metrics)
     (folder.path / METRICS).write_text(json.dumps(_clean(metrics), indent=2, allow_nan=False) + '\n')

@@ -20,12 +20,17 @@ class Stability:
     """How much the best target moved while the picture stood still, over `pairs` of successive answers.
 
     point_mm: median distance of successive contact points. agreement: share of pairs with both answered, or neither.
+    segments: stretches of at least two answers over which nothing moved; point_std_mm, normal_std_deg: root mean square
+    distance from the mean of a stretch, median over the stretches.
     """
 
     pairs: int
     point_mm: float
     normal_deg: float
     agreement: float
+    segments: int
+    point_std_mm: float
+    normal_std_deg: float
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,16 @@ def stability(answers: Sequence[Json]) -> Stability:
     angles: list[float] = []
     same: list[bool] = []
     last: dict[int, Json] = {}
+    segments: list[list[Json]] = []
+    open_segments: dict[int, list[Json]] = {}
     for line in answers:
         before = last.get(line['prompt'])
         last[line['prompt']] = line
+        if before is None or line['change'] >= STILL:
+            segments.append([])
+            open_segments[line['prompt']] = segments[-1]
+        contact = best_contact(line)
+        open_segments[line['prompt']] += [contact] if contact else []
         if before is None or line['change'] >= STILL:
             continue
         ends = (best_contact(before), best_contact(line))
@@ -84,7 +96,20 @@ def stability(answers: Sequence[Json]) -> Stability:
             distances.append(1000 * float(np.linalg.norm(np.subtract(ends[0]['point_m'], ends[1]['point_m']))))
             cosine = float(np.clip(np.dot(ends[0]['normal'], ends[1]['normal']), -1, 1))
             angles.append(float(np.degrees(np.arccos(cosine))))
-    return Stability(len(same), median(distances), median(angles), mean(same))
+    spreads = [_spread(contacts) for contacts in segments if len(contacts) > 1]
+    points, normals = [spread[0] for spread in spreads], [spread[1] for spread in spreads]
+    steady = (median(distances), median(angles), mean(same))
+    return Stability(len(same), *steady, len(spreads), median(points), median(normals))
+
+
+def _spread(contacts: Sequence[Json]) -> tuple[float, float]:
+    """Return how far contacts lie from their mean: points in mm, normals in degrees, root mean square."""
+    points = np.array([contact['point_m'] for contact in contacts])
+    normals = np.array([contact['normal'] for contact in contacts])
+    middle = normals.mean(axis=0)
+    angles = np.degrees(np.arccos(np.clip(normals @ middle / max(float(np.linalg.norm(middle)), 1e-12), -1, 1)))
+    off = np.linalg.norm(points - points.mean(axis=0), axis=1)
+    return 1000 * float(np.sqrt(np.mean(off**2))), float(np.sqrt(np.mean(angles**2)))
 
 
 def best_contact(line: Json) -> dict[str, Any] | None:

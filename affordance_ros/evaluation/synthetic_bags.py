@@ -4,14 +4,14 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from affordance_ros.bags import BagWriter, WriterSettings
-from affordance_ros.evaluation.labels import encode_mask
+from affordance_ros.evaluation.labels import SceneSource, encode_mask
 from affordance_ros.results import FloatArray, Frame, Intrinsics
 from affordance_ros.scenes import Scene, SensorModel, View
 
@@ -49,8 +49,11 @@ class BagRecipe:
             raise ValueError('a bag needs at least one frame and a rate above 0')
 
 
-def write_synthetic_bag(folder: Path, scene: Scene, recipe: BagRecipe) -> list[str]:
-    """Write bag/, labels.json and prompts.txt into `folder`; return the prompts: one sentence per visible part."""
+def write_synthetic_bag(folder: Path, scene: Scene, recipe: BagRecipe, source: SceneSource | None = None) -> list[str]:
+    """Write bag/, labels.json and prompts.txt into `folder`; return the prompts: one sentence per visible part.
+
+    source: how the scene was drawn; with it the labels let grasps be judged on the meshes.
+    """
     settings = WriterSettings(
         storage=recipe.storage,
         depth_encoding=recipe.depth,
@@ -67,7 +70,8 @@ def write_synthetic_bag(folder: Path, scene: Scene, recipe: BagRecipe) -> list[s
                 labels.append(label)
                 if label['prompt'] not in prompts:
                     prompts.append(label['prompt'])
-    (folder / 'labels.json').write_text(json.dumps({'labels': labels}) + '\n')
+    known = {} if source is None else {'scene': asdict(source)}
+    (folder / 'labels.json').write_text(json.dumps({'labels': labels, **known}) + '\n')
     (folder / 'prompts.txt').write_text('\n'.join(prompts) + '\n')
     return prompts
 
@@ -133,5 +137,6 @@ def _labels(scene: Scene, view: View) -> Iterator[dict[str, Any]]:
             'masks': [encode_mask(truth.mask)],
             'points_m': truth.points[chosen].round(6).tolist(),
             'normals': truth.normals[chosen].round(6).tolist(),
+            'scene': {'part': part.id, 'table_from_camera': np.asarray(scene.table_from_camera).tolist()},
         }
         yield label | {'width_m': truth.width_m} if truth.width_m < _WALL_M else label
