@@ -11,6 +11,7 @@ from affordance_ros.geometry.paths import PathSettings, lift_paths
 from affordance_ros.geometry.scene_cloud import SceneCloud
 from affordance_ros.grasping.candidates import GraspSettings
 from affordance_ros.grasping.gripper import GripperSettings
+from affordance_ros.grasping.obstacles import obstacles_of
 from affordance_ros.grasping.placing import PlaceSettings, place_contact
 from affordance_ros.grasping.ranking import grasp_contact
 from affordance_ros.models.base import AffordanceModel, ProgressCallback, StopFlag, single_frame
@@ -20,6 +21,7 @@ from affordance_ros.results import (
     Frame,
     GraspTarget,
     LiftedPath,
+    Obstacle,
     PlaceTarget,
     Prediction,
     Query,
@@ -31,13 +33,17 @@ Found = Contact | Abstention | GraspTarget | PlaceTarget | LiftedPath
 
 @dataclass(frozen=True)
 class PipelineSettings:
-    """Everything that can be set between the answer of a model and a grasp target."""
+    """Everything that can be set between the answer of a model and a grasp target.
+
+    obstacles: also return the table and the things that are held as solids, for the scene of a planner.
+    """
 
     lift: LiftSettings = field(default_factory=LiftSettings)
     gripper: GripperSettings = field(default_factory=GripperSettings)
     grasp: GraspSettings = field(default_factory=GraspSettings)
     place: PlaceSettings = field(default_factory=PlaceSettings)
     path: PathSettings = field(default_factory=PathSettings)
+    obstacles: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class Answer:
     seconds: Mapping[str, float]
     places: tuple[PlaceTarget, ...] = ()
     paths: tuple[LiftedPath, ...] = ()
+    obstacles: tuple[Obstacle, ...] = ()
 
 
 def run(  # noqa: PLR0913 - the two callbacks are keywords
@@ -83,6 +90,7 @@ def lift_and_grasp(frame: Frame, prediction: Prediction, settings: PipelineSetti
     middle = time.perf_counter()
     contacts = [place.item for place in lifted if isinstance(place.item, Contact)]
     found: list[Found] = [place.item for place in lifted if isinstance(place.item, Abstention)]
+    cloud = None
     if contacts:
         cloud = SceneCloud(frame, settings.lift.noise, settings.lift.range_m)
         found += lift_paths(cloud, prediction, settings.lift, settings.path)
@@ -92,6 +100,7 @@ def lift_and_grasp(frame: Frame, prediction: Prediction, settings: PipelineSetti
                 found += _held_or_put(cloud, place, settings, placing=placing)
     seconds = {**prediction.seconds, 'lift': middle - start, 'grasp': time.perf_counter() - middle}
     targets = sorted((item for item in found if isinstance(item, GraspTarget)), key=lambda target: -target.score)
+    solids = obstacles_of(cloud, [target.contact for target in targets]) if settings.obstacles and cloud else ()
     places = sorted((item for item in found if isinstance(item, PlaceTarget)), key=lambda target: -target.score)
     return Answer(
         frame,
@@ -102,6 +111,7 @@ def lift_and_grasp(frame: Frame, prediction: Prediction, settings: PipelineSetti
         seconds,
         tuple(places),
         tuple(item for item in found if isinstance(item, LiftedPath)),
+        solids,
     )
 
 

@@ -31,6 +31,12 @@ def part_of(contact: Contact, cloud: SceneCloud, region: npt.NDArray[np.bool_] |
     return np.asarray(_joined(offsets, place, contact, cloud) + contact.point)
 
 
+def object_of(contact: Contact, cloud: SceneCloud, reach_m: float = 0.25) -> Array:
+    """Return the points (N, 3) of everything that is joined to the contact, the table left out."""
+    offsets, place = cloud.near(contact.point, reach_m)
+    return np.asarray(_joined(offsets, place, contact, cloud) + contact.point)
+
+
 def _joined(offsets: Array, place: Array, contact: Contact, cloud: SceneCloud) -> Array:
     """Return the offsets reached from the contact without a step between neighbours of the grid, the table left out."""
     import cv2

@@ -12,15 +12,17 @@ from affordance_ros.geometry.camera import project
 from affordance_ros.geometry.scene_cloud import SceneCloud
 from affordance_ros.geometry.surface import crop
 from affordance_ros.grasping.candidates import Anchor, Candidates
+from affordance_ros.grasping.friction import across_fingers, friction_needed
 from affordance_ros.grasping.gripper import GripperSettings
+from affordance_ros.grasping.walls import SHEET_M, wall_between
 
 Array = npt.NDArray[Any]
 FINE_M = 0.0012
 REACH_M = 0.075
 RIM_M = 0.003
 BACK_M = 0.004  # the sides are compared at the tips and this much before them
+TURNS = 2  # a wall is squared twice: the second time to what lies between the turned jaws
 LARGEST_TURN = np.radians(30)
-SHEET_M = 0.012
 CELLS, PAD_M, GIVE_M = 5, 0.022, 0.0012  # cells of a pad, its length, how far it gives way
 
 
@@ -37,9 +39,9 @@ class Closeup:
 class Closing:
     """A grasp after the closer look. pose: camera_from_tcp. low_m, high_m: ends of the part along y of the pose.
 
-    slope, taper: tangents between the part's sides and the pads, along the approach and across it. skew: offset of the
-    first contacts per width. asked: share of the points at both ends that are of the asked part. sides_seen: 0 to 2,
-    how many of the held sides the camera saw. engaged_m: how deep the part lies in the jaws.
+    slope, taper: tangents between the part's sides and the pads, along the approach and across it. friction: with which
+    the first contacts hold. asked: share of the points at both ends that are of the asked part. sides_seen: 0 to 2, how
+    many of the held sides the camera saw. engaged_m: how deep the part lies in the jaws.
     """
 
     pose: Array
@@ -47,7 +49,7 @@ class Closing:
     insert_m: float
     slope: float
     taper: float
-    skew: float
+    friction: float
     asked: float
     sides_seen: int
     engaged_m: float
@@ -83,7 +85,7 @@ def closing(  # noqa: PLR0913 - one candidate and what it is tried on
     """Measure one candidate on the fine cloud; None when the part does not lie between the jaws."""
     rotation, insert = found.rotations[index], float(found.insert_m[index])
     low, high = float(found.low_m[index]), float(found.high_m[index])
-    for turn in range(2):
+    for turn in range(TURNS + 1):
         local = near.points @ rotation
         half = gripper.finger_width_m / 2
         slab = (np.abs(local[:, 0]) <= half) & (local[:, 2] < insert)
@@ -93,7 +95,10 @@ def closing(  # noqa: PLR0913 - one candidate and what it is tried on
             return None
         angle, taper = _misfit(part, (-half, half), 0)
         tilt, _ = _misfit(part, (insert - 0.014, insert), 2)
-        if turn or max(abs(angle), abs(tilt)) < np.radians(3):
+        wall = wall_between(part, half, insert)
+        if wall is not None:
+            angle, tilt = (float(np.clip(turn, -LARGEST_TURN, LARGEST_TURN)) for turn in (wall.angle, wall.tilt))
+        if turn == (1 if wall is None else TURNS) or max(abs(angle), abs(tilt)) < np.radians(3 if wall is None else 1):
             break
         rotation = rotation @ _turns(angle, tilt)
         low, high = low - RIM_M, high + RIM_M
@@ -108,8 +113,9 @@ def closing(  # noqa: PLR0913 - one candidate and what it is tried on
     asked = 1.0 if near.asked is None else _share(part, near.asked[slab], first, last)
     engaged = insert - float(np.quantile(part[:, 2], 0.02))
     slope = _slope(part, insert, (first, last))
-    skew = _skew(part[(part[:, 1] >= first) & (part[:, 1] <= last)], half, insert)
-    return Closing(pose, last - first, insert, slope, taper, skew, asked, sum(seen), engaged, hidden)
+    between = part[(part[:, 1] >= first) & (part[:, 1] <= last)]
+    friction = _friction(between, half, insert) if wall is None else wall.friction
+    return Closing(pose, last - first, insert, slope, taper, friction, asked, sum(seen), engaged, hidden)
 
 
 def _turns(angle: float, tilt: float) -> Array:
@@ -145,6 +151,12 @@ def _misfit(part: Array, bounds: tuple[float, float], along: int) -> tuple[float
         return 0.0, steeper  # the ends run apart: a taper, not a turn
     turn = float(np.clip(np.arctan(np.mean(slopes)), -LARGEST_TURN, LARGEST_TURN))
     return turn, steeper
+
+
+def _friction(part: Array, half: float, insert: float) -> float:
+    faces = across_fingers(part, half)
+    skew = _skew(part, half, insert)
+    return skew if faces is None else max(skew, friction_needed(faces))
 
 
 def _skew(part: Array, half: float, insert: float) -> float:
@@ -184,26 +196,3 @@ def _share(part: Array, asked: npt.NDArray[np.bool_], first: float, last: float)
     for near in (part[:, 1] - first < RIM_M, last - part[:, 1] < RIM_M):
         shares.append(float(asked[near].mean()) if near.any() else 0.0)
     return min(shares)
-
-
-def hidden_share(pose: Array, opening_m: float, cloud: SceneCloud, gripper: GripperSettings) -> float:
-    """Return the share of the fingers in [0, 1] that lies behind what the camera saw: nobody knows that it is free."""
-    assert cloud.frame.depth is not None
-    assert cloud.frame.intrinsics is not None
-    half, thick = opening_m / 2, gripper.finger_thickness_m
-    grid = np.array(
-        [
-            (x, side * (half + thick * t), -z)
-            for side in (-1, 1)
-            for t in (0.3, 0.8)
-            for x in (-0.35 * gripper.finger_width_m, 0.35 * gripper.finger_width_m)
-            for z in (0.001, 0.010, 0.022)
-        ]
-    )
-    points = grid @ pose[:3, :3].T + pose[:3, 3]
-    pixels = np.nan_to_num(project(points, cloud.frame.intrinsics), nan=-1).round().astype(int)
-    height, width = cloud.frame.depth.shape
-    inside = (pixels >= 0).all(axis=1) & (pixels[:, 0] < width) & (pixels[:, 1] < height)
-    seen = cloud.frame.depth[pixels[inside, 1], pixels[inside, 0]]
-    behind = points[inside, 2] > seen + 0.008
-    return float((behind.sum() + (~inside).sum()) / len(points))

@@ -15,6 +15,7 @@ from affordance_ros.grasping.candidates import Anchor, GraspSettings
 from affordance_ros.grasping.clearance import Surroundings, clearance
 from affordance_ros.grasping.closing import closeup
 from affordance_ros.grasping.gripper import GripperSettings
+from affordance_ros.grasping.refusing import abstain
 from affordance_ros.results import Abstention, Contact, GraspTarget
 
 Array = npt.NDArray[Any]
@@ -52,25 +53,23 @@ def suction_contact(
     if not large:
         best = max((seal.covered for _, seal in seals), default=0.0)
         text = f'no place of the part is as large as the cup of {2000 * gripper.cup_radius_m:.0f} mm'
-        return _abstain(Code.TOO_THIN, f'{text}; use a smaller cup or a gripper', contact, covered=best)
+        return abstain(Code.TOO_THIN, f'{text}; use a smaller cup or a gripper', contact, covered=best)
     noise = 2 * cloud.noise.sigma(float(contact.point[2]))
     smooth = [(anchor, seal) for anchor, seal in large if seal.uneven_m <= gripper.cup_give_m + noise]
     if not smooth:
         least = min(seal.uneven_m for _, seal in large)
         text = f'the smoothest place is uneven by {1000 * least:.1f} mm under the cup'
-        return _abstain(Code.NOT_FLAT, f'{text}; use a softer cup or a gripper', contact, uneven_m=least)
+        return abstain(Code.NOT_FLAT, f'{text}; use a softer cup or a gripper', contact, uneven_m=least)
     found = [
         target for anchor, seal in smooth if (target := _target(cloud, contact, anchor, seal, (gripper, settings)))
     ]
     if not found:
         text = 'the cup or its stem would touch something everywhere'
-        return _abstain(
-            Code.NO_CLEARANCE, f'{text}; clear the space above the part', contact, places=float(len(smooth))
-        )
+        return abstain(Code.NO_CLEARANCE, f'{text}; clear the space above the part', contact, places=float(len(smooth)))
     found.sort(key=lambda target: -target.score)
     if found[0].score < settings.min_score:
         text = f'the best place scores {found[0].score:.2f}, below {settings.min_score:.2f}'
-        return _abstain(Code.LOW_SCORE, f'{text}; look from nearer', contact, **found[0].sub_scores)
+        return abstain(Code.LOW_SCORE, f'{text}; look from nearer', contact, **found[0].sub_scores)
     return [target for target in found if target.score >= settings.min_score][: settings.per_contact]
 
 
@@ -146,7 +145,3 @@ def _target(
         wrist=gripper.wrist_pose(seal.pose),
         wrist_frame=gripper.wrist_frame,
     )
-
-
-def _abstain(code: Code, message: str, contact: Contact, **evidence: float) -> Abstention:
-    return Abstention(code, message, contact.label, contact.pixel, evidence)

@@ -26,7 +26,8 @@ def pipeline_settings(s: TargetParameters, gripper: str = '') -> PipelineSetting
         text = f'unknown depth.noise {s.depth_noise!r}; presets: {", ".join(NOISE_PRESETS)}'
         raise AffordanceError(Code.BAD_INPUT, text)
     lift = LiftSettings(window_m=s.window_m, noise=NOISE_PRESETS[s.depth_noise])
-    return PipelineSettings(lift, gripper_preset(gripper or s.gripper), GraspSettings(min_score=s.min_score))
+    grasp = GraspSettings(min_score=s.min_score, per_contact=s.per_contact)
+    return PipelineSettings(lift, gripper_preset(gripper or s.gripper), grasp, obstacles=s.obstacles)
 
 
 def lift_evidence(evidence: msg.Evidence, settings: PipelineSettings) -> tuple[msg.GraspTargetArray, Path | None]:
@@ -47,6 +48,7 @@ def lift_evidence(evidence: msg.Evidence, settings: PipelineSettings) -> tuple[m
         result = lift_and_grasp(frame, prediction, settings)
         array.targets += [_numbered(convert.target_message(target, pose), index) for target in result.targets]
         array.places += [_numbered(convert.place_message(place, pose), index) for place in result.places]
+        array.obstacles += [convert.obstacle_message(item, pose) for item in result.obstacles]
         refusals += [_abstained(item, index) for item in result.abstentions]
         array.stages = convert.stages_message(result.seconds)
         path = path or _path(result, pose, array.header)

@@ -9,7 +9,7 @@ lengths are metres, depth is along the optical Z axis, transforms are named targ
 from affordance_ros.results.checks import NAN, FloatArray
 from affordance_ros.results.frames import Frame, Intrinsics, Query
 from affordance_ros.results.predictions import Boxes, HandTrajectory, Heatmap, Keypoints, Masks, Prediction, Trace
-from affordance_ros.results.targets import Abstention, Contact, GraspTarget, LiftedPath, PlaceTarget
+from affordance_ros.results.targets import Abstention, Contact, GraspTarget, LiftedPath, Obstacle, PlaceTarget
 
 __all__ = [
     'Abstention',
@@ -25,6 +25,7 @@ __all__ = [
     'LiftedPath',
     'Masks',
     'NAN',
+    'Obstacle',
     'PlaceTarget',
     'Prediction',
     'Query',

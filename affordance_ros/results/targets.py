@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -122,6 +123,26 @@ class PlaceTarget:
         object.__setattr__(self, 'pose', pose_of(self.pose, 'pose'))
         check(ok=0 <= self.score <= 1, rule='score must be in [0, 1]', got=self.score)
         object.__setattr__(self, 'sub_scores', dict(self.sub_scores))
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What was seen of a thing, for a planner. pose: camera_from_obstacle.
+
+    size_m: extents of a box about the pose; None: vertices (N, 3) in the pose and triangles (M, 3) say the shape.
+    """
+
+    name: str
+    pose: FloatArray
+    size_m: tuple[float, float, float] | None = None
+    vertices: FloatArray = field(default_factory=lambda: np.zeros((0, 3)))
+    triangles: npt.NDArray[np.integer[Any]] = field(default_factory=lambda: np.zeros((0, 3), int))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'pose', pose_of(self.pose, 'pose'))
+        object.__setattr__(self, 'vertices', array_of(self.vertices, (None, 3), 'vertices'))
+        shaped = self.size_m is not None or len(self.triangles) > 0
+        check(ok=shaped, rule='an obstacle needs a size or triangles', got=self.name)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def test_the_page_is_current() -> None:
 def test_the_page_names_every_interface_code_and_entry() -> None:
     page = (ROOT / 'docs' / 'ros_api.md').read_text()
     nested = {'Abstention', 'Affordance', 'Box2D', 'Contact', 'GraspTarget', 'HandTrajectory', 'Keypoint2D', 'Mask2D'}
-    nested |= {'ModelInfo', 'Outcome', 'PlaceTarget', 'StageTime', 'Trace2D'}
+    nested |= {'ModelInfo', 'Obstacle', 'Outcome', 'PlaceTarget', 'StageTime', 'Trace2D'}
     for kind in ('msg', 'srv', 'action'):
         for path in (ROOT / kind).iterdir():
             assert path.stem in nested or f'affordance_ros/{path.stem}' in page, path.name

@@ -32,6 +32,7 @@ from affordance_ros.nodes.conversions.grasps import (
     target_from,
     target_message,
 )
+from affordance_ros.nodes.conversions.obstacles import obstacle_message
 from affordance_ros.nodes.conversions.predictions import (
     FULL,
     STAGES,
@@ -61,6 +62,7 @@ __all__ = [
     'matrix_from_pose',
     'matrix_from_transform',
     'nanoseconds_of',
+    'obstacle_message',
     'outcome_message',
     'path_message',
     'place_from',

@@ -1,0 +1,79 @@
+# Copyright 2026 The affordance_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How much friction a grasp needs: where flat pads first meet the two faces of a part, and how these lie there.
+
+Fingers are wide where parts are curved: inside the loop of a handle a pad rests on its edges, outside on its middle,
+and the part turns between them.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+GIVE_M = 0.0006  # how far a pad gives way
+COLUMNS, FINE = 7, 13
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The two faces of a part between the pads, sampled at places (N, 2) along the pads (x, z of the hand), metres.
+
+    low, high: (N,) y of the faces. low_slope, high_slope: (N, 2) their slopes along x and z.
+    """
+
+    places: Array
+    low: Array
+    high: Array
+    low_slope: Array
+    high_slope: Array
+
+
+def friction_needed(faces: Faces) -> float:
+    """Return the least friction coefficient with which some pair of first contacts holds."""
+    first = np.flatnonzero(faces.low <= faces.low.min() + GIVE_M)
+    last = np.flatnonzero(faces.high >= faces.high.max() - GIVE_M)
+    across = np.maximum(faces.high[last][None] - faces.low[first][:, None], 1e-4)
+    line = np.concatenate((faces.places[last][None] - faces.places[first][:, None], across[..., None]), axis=2)
+    needs = [
+        _tangents(line, np.column_stack((-faces.low_slope[first], np.ones(len(first))))[:, None]),
+        _tangents(line, np.column_stack((-faces.high_slope[last], np.ones(len(last))))[None]),
+    ]
+    return float(np.maximum(*needs).min())
+
+
+def _tangents(line: Array, normal: Array) -> Array:
+    """Return the tangent of the angle between vectors (..., 3); large when they point apart."""
+    along = (line * normal).sum(axis=-1)
+    aside = np.linalg.norm(np.cross(line, normal), axis=-1)
+    return np.where(along > 1e-9, aside / np.maximum(along, 1e-9), 99.0)
+
+
+def across_fingers(part: Array, half: float) -> Faces | None:
+    """Return the faces of a part (N, 3) as parabolas across the fingers; None where too little of it is seen.
+
+    half: of the finger's width.
+    """
+    edges = np.linspace(-half, half, COLUMNS + 1)
+    column = np.clip(np.digitize(part[:, 0], edges) - 1, 0, COLUMNS - 1)
+    ends = np.full((2, COLUMNS), np.nan)
+    for index in range(COLUMNS):
+        y = part[column == index, 1]
+        if len(y) >= 3:
+            ends[:, index] = np.quantile(y, (0.03, 0.97))
+    known = np.isfinite(ends[0])
+    if known.sum() < 5:
+        return None
+    middle = (edges[:-1] + edges[1:])[known] / 2
+    x = np.linspace(float(middle.min()), float(middle.max()), FINE)
+    low, high = (np.polyfit(middle, end[known], 2) for end in ends)
+    flat = np.zeros(FINE)
+    return Faces(
+        np.column_stack((x, flat)),
+        np.polyval(low, x),
+        np.polyval(high, x),
+        np.column_stack((np.polyval(np.polyder(low), x), flat)),
+        np.column_stack((np.polyval(np.polyder(high), x), flat)),
+    )
