@@ -9,6 +9,8 @@ its true surface holds either (60 points, all sides) is beyond the gripper and c
 
 import argparse
 import os
+import sys
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -163,8 +165,13 @@ def main() -> None:
     parser.add_argument('--all-parts', action='store_true', help='also parts that are pushed, filled, cut with ...')
     given = parser.parse_args()
     options = Options(given.gripper, given.answer, given.preset, given.all_parts)
-    found = list(all_outcomes(range(given.first, given.first + given.scenes), options, given.workers))
+    started, found = time.perf_counter(), []
+    for item in all_outcomes(range(given.first, given.first + given.scenes), options, given.workers):
+        found.append(item)
+        if len(found) % 200 == 0:
+            print(f'{len(found)} answers after {time.perf_counter() - started:.0f} s', file=sys.stderr, flush=True)
     console = Console(width=150)
+    console.print(f'{len(found)} answers in {time.perf_counter() - started:.0f} s with {given.workers} processes')
     for depth in ('clean', 'sensor'):
         title = f'{depth} depth, {given.scenes} scenes, {given.gripper}, answer: {given.answer}'
         console.print(table_of([item for item in found if item.depth == depth], title))
