@@ -19,11 +19,14 @@ from affordance_ros.errors import AffordanceError, Code
 # Where more is better; everything else is an error, a time or a count of refusals.
 BETTER_HIGH = (
     'answered_ratio', 'depth_ratio', 'confidence', 'agreement', 'outcomes.OK', 'accuracy', 'iou', 'success', 'holds',
-    'heatmap_sim', 'heatmap_nss',
+    'heatmap_sim', 'heatmap_nss', '.sim', '.nss', '.sim_part', '_bleu', 'per_second', 'per_second_together',
 )  # fmt: skip
 BETTER_LOW = ('ece', 'brier')  # also of what is better when it is high
 # What a run was asked, not how well it answered.
-NEITHER = ('count', 'questions', 'labelled', 'pairs', 'segments', 'in_bag', 'with_depth', 'asked', 'bias')
+NEITHER = (
+    'count', 'questions', 'labelled', 'pairs', 'segments', 'in_bag', 'with_depth', 'asked', 'bias', 'hands', 'processes',
+    'mean_points', 'official_left_out', 'official_used',
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,10 @@ def _change(name: str, first: float, second: float, margin: float) -> Change:
     if math.isnan(first) or math.isnan(second) or abs(second - first) <= margin * max(abs(first), 1e-9):
         return Change(name, first, second, None)
     better_low = name.rpartition('.')[2] in BETTER_LOW
-    higher_is_better = not better_low and any(name.endswith(word) or f'{word}.' in name for word in BETTER_HIGH)
+    # In scores, p50 is the share of masks with an IoU above a half; elsewhere it is the median of a time.
+    share = name.startswith('scores.') and name.endswith(('p50', 'p50_95'))
+    known_high = share or any(name.endswith(word) or f'{word}.' in name for word in BETTER_HIGH)
+    higher_is_better = known_high and not better_low
     return Change(name, first, second, (second > first) == higher_is_better)
 
 

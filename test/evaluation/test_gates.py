@@ -24,6 +24,21 @@ def test_gates_from_yaml(tmp_path):
     assert verdicts[0].sentence == 'answered_ratio is 0.4, not at least 0.5'
 
 
+def test_compare_knows_the_figures_of_benchmarks():
+    first = {'scores': {'all': {'of_all': {'kld': 2.0, 'sim': 0.2, 'nss': 1.0, 'sim_part': 0.3, 'hands': 4}}}}
+    second = {'scores': {'all': {'of_all': {'kld': 1.0, 'sim': 0.4, 'nss': 0.5, 'sim_part': 0.6, 'hands': 8}}}}
+    rest = {'mean_accuracy': 0.5, 'mean_bleu': 0.1, 'p50': 0.2}, {'mean_accuracy': 0.9, 'mean_bleu': 0.2, 'p50': 0.4}
+    first['scores']['other'], second['scores']['other'] = rest
+    first['throughput'], second['throughput'] = (
+        {'per_second': 1.0, 'seconds': 10.0},
+        {'per_second': 2.0, 'seconds': 5.0},
+    )
+    better = {change.name.rpartition('.')[2]: change.better for change in compare(first, second, 0.05)}
+    assert better.pop('hands') is None
+    assert better.pop('nss') is False
+    assert set(better.values()) == {True}
+
+
 @pytest.mark.parametrize('text', ['', '- 3', 'a: 3', 'a: {least: 3}', 'a: {min: x}', 'a: {', 'a: {}'])
 def test_bad_gates_are_refused(tmp_path, text):
     (tmp_path / 'gates.yaml').write_text(text)
