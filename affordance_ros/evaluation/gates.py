@@ -24,8 +24,8 @@ BETTER_HIGH = (
 BETTER_LOW = ('ece', 'brier')  # also of what is better when it is high
 # What a run was asked, not how well it answered.
 NEITHER = (
-    'count', 'questions', 'labelled', 'pairs', 'segments', 'in_bag', 'with_depth', 'asked', 'bias', 'hands', 'processes',
-    'mean_points', 'official_left_out', 'official_used',
+    'count', 'questions', 'labelled', 'pairs', 'segments', 'in_bag', 'with_depth', 'asked', 'bias', 'hands',
+    'processes', 'mean_points', 'official_left_out', 'official_used',
 )  # fmt: skip
 
 
