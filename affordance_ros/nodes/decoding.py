@@ -12,6 +12,7 @@ import numpy as np
 from affordance_ros.camera_messages import depth_from_message, intrinsics_from_message, rgb_from_message
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.geometry.registration import register_depth
+from affordance_ros.nodes.requests import LONGEST_NAME, bounded
 from affordance_ros.nodes.rgbd_sync import Bundle
 from affordance_ros.nodes.tf_listener import TfListener
 from affordance_ros.results import Intrinsics
@@ -46,7 +47,7 @@ class Decoder:
         """
         image = bundle.image.message()
         rgb, frame_id = rgb_from_message(image), image.header.frame_id
-        if not frame_id:
+        if not bounded(frame_id, LONGEST_NAME, 'the frame_id of the image'):
             raise AffordanceError(Code.BAD_INPUT, 'the image has an empty frame_id; set it in the camera driver')
         intrinsics = intrinsics_from_message(bundle.info)
         if (intrinsics.height, intrinsics.width) != rgb.shape[:2]:
@@ -55,6 +56,7 @@ class Decoder:
         if bundle.depth is None:
             return Decoded(rgb, None, intrinsics, frame_id)
         message = bundle.depth.message()
+        bounded(message.header.frame_id, LONGEST_NAME, 'the frame_id of the depth image')
         depth = depth_from_message(message, self._node.settings.input_depth_scale)
         reason = self._unregistered(frame_id, message.header.frame_id, rgb, depth)
         if not reason:

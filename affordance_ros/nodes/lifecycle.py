@@ -153,11 +153,13 @@ class SuiteNode(LifecycleNode):
         deadline = time.monotonic() + timeout_s
         while self.busy() and time.monotonic() < deadline:
             time.sleep(0.01)
-        self._end()
+        self._release('end', self._end)
 
     def _end(self) -> None:
-        self.deactivate()
-        self.stop()
+        try:
+            self.deactivate()
+        finally:
+            self.stop()
 
     def _transition(self, verb: str, step: Callable[[], None], undo: Callable[[], None] | None = None) -> Any:
         """Run a step; when it fails, undo what it has done, and the node stays in the state it was in."""

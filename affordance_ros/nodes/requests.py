@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.grasping.gripper import PRESETS
 from affordance_ros.nodes.region import Region
 from affordance_ros.results import Query
 
@@ -89,6 +90,17 @@ def bounded(text: str, longest: int, what: str) -> str:
     if '\0' in text:
         raise AffordanceError(Code.BAD_INPUT, f'{what} holds a zero character')
     return text
+
+
+def preset_or_own(gripper: str, own: str) -> str:
+    """Return the gripper that a request names: none, a preset, or the node's own. Raises BAD_INPUT, also for files.
+
+    The parameter of a node may be the path of a YAML file; a request may not make the node open one.
+    """
+    if bounded(gripper, LONGEST_NAME, 'gripper') and gripper != own and gripper not in PRESETS:
+        text = f'unknown gripper {gripper!r}; presets: {", ".join(PRESETS)}'
+        raise AffordanceError(Code.BAD_INPUT, f'{text}. A gripper file is named by the parameter gripper at the start')
+    return gripper
 
 
 def _region(roi: Any) -> Region | None:

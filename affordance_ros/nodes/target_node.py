@@ -16,7 +16,6 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallb
 from affordance_ros import msg, srv
 from affordance_ros.action import PlanGrasps
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.grasping.gripper import gripper_preset
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.asking import Asker, Question, Snapshots, goal_of
 from affordance_ros.nodes.evidence import frame_from
@@ -24,7 +23,7 @@ from affordance_ros.nodes.health import percentiles, resident_bytes
 from affordance_ros.nodes.lifecycle import RESULT, SuiteNode
 from affordance_ros.nodes.lifted import lift_evidence, pipeline_settings, without_targets
 from affordance_ros.nodes.parameters import TargetParameters
-from affordance_ros.nodes.requests import LONGEST_NAME, bounded
+from affordance_ros.nodes.requests import LONGEST_NAME, bounded, preset_or_own
 from affordance_ros.nodes.running import run_node
 from affordance_ros.nodes.verification import MAX_SHIFT_M, MAX_TURN_RAD, Expected, look_again
 
@@ -62,7 +61,9 @@ class TargetNode(SuiteNode):
         self.check(self.settings)
 
     def check(self, settings: TargetParameters) -> None:
-        """Raise BAD_INPUT for a preset that there is not."""
+        """Raise BAD_INPUT for a preset that there is not, or for a file: whoever may set parameters opens none."""
+        if settings.gripper != self.settings.gripper:
+            preset_or_own(settings.gripper, self.settings.gripper)
         pipeline_settings(settings)
 
     def busy(self) -> bool:
@@ -120,9 +121,7 @@ class TargetNode(SuiteNode):
         try:
             self.require_active()
             timeout = convert.timeout_of(request.timeout_s, self.settings.run_timeout_s)
-            gripper = bounded(request.gripper, LONGEST_NAME, 'gripper')
-            if gripper:
-                gripper_preset(gripper)
+            gripper = preset_or_own(request.gripper, self.settings.gripper)
             question = Question(goal_of(request), timeout, gripper, feedback, canceled)
             targets = self.asker.ask(question, self.settings.run_max_requests, lambda: self.active)
         except AffordanceError as error:

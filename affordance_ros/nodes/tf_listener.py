@@ -13,10 +13,12 @@ from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.geometry.pose_buffer import PoseBuffer
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.lifecycle import LATCHED
+from affordance_ros.nodes.requests import LONGEST_NAME
 from affordance_ros.nodes.thread_reading import ReadByThread, never_called, take_all
 from affordance_ros.results import FloatArray
 
 POLL_S = 0.01
+MOST_FRAMES = 2000  # whoever publishes more than that, or endless names, must not fill the memory of the node
 
 
 class TfListener:
@@ -26,6 +28,8 @@ class TfListener:
         self.poses = PoseBuffer()
         self.listening = False
         self._node = node
+        self._known: set[str] = set()
+        self._warned = False
         self._subscriptions: list[tuple[Any, bool]] = []
 
     def listen(self) -> None:
@@ -63,7 +67,22 @@ class TfListener:
 
     def _take(self, message: Any, *, static: bool) -> None:
         for item in message.transforms:
+            if not self._bearable(item.header.frame_id, item.child_frame_id):
+                continue
             stamp = convert.nanoseconds_of(item.header.stamp)
             self.poses.add(
                 item.header.frame_id, item.child_frame_id, stamp, convert.matrix_from_transform(item), static=static
             )
+
+    def _bearable(self, *names: str) -> bool:
+        """Whether frames of these names are taken: not too long, not too many."""
+        if all(name in self._known for name in names):
+            return True
+        if max(map(len, names)) <= LONGEST_NAME and len(self._known) + len(names) <= MOST_FRAMES:
+            self._known |= set(names)
+            return True
+        if not self._warned:
+            self._warned = True
+            text = f'at most {MOST_FRAMES} frames with names of up to {LONGEST_NAME} characters are taken from /tf'
+            self._node.get_logger().warning(f'{text}; {names[1][:LONGEST_NAME]!r} and others are left out')
+        return False

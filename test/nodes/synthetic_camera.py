@@ -60,6 +60,7 @@ class SyntheticCamera:
 
     def __init__(self, client: Any, namespace: str = '', rate: float = 15.0) -> None:
         self.shot = Shot()
+        self.frame = 'camera_optical_frame'
         self._node, self._rate = client.node, rate
         prefix = f'{namespace}/' if namespace else '/'
         qos = QoSProfile(depth=5)
@@ -90,7 +91,7 @@ class SyntheticCamera:
         shot = self.shot
         if shot.hook:
             shot.hook(stamp_ns)
-        header = Header(stamp=convert.time_message(stamp_ns), frame_id='camera_optical_frame')
+        header = Header(stamp=convert.time_message(stamp_ns), frame_id=self.frame)
         if shot.info:
             self._info.publish(camera_info_message(shot.intrinsics, header))
         if shot.color:

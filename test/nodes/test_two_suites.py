@@ -6,12 +6,14 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-from affordance_ros.action import PredictAffordance  # noqa: E402
-from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from affordance_ros.action import PlanGrasps, PredictAffordance  # noqa: E402
+from geometry_msgs.msg import TransformStamped  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
-from synthetic_camera import Shot, SyntheticCamera  # noqa: E402
+from synthetic_camera import TOP_M, Shot, SyntheticCamera  # noqa: E402
+from tf2_msgs.msg import TFMessage  # noqa: E402
 
-from affordance_ros import srv  # noqa: E402
+from affordance_ros import msg, srv  # noqa: E402
 from affordance_ros.errors import Code  # noqa: E402
 
 pytestmark = pytest.mark.ros
@@ -38,6 +40,58 @@ def test_two_suites_do_not_hear_each_other(suite) -> None:
     finally:
         for camera in cameras:
             camera.close()
+
+
+def test_two_robots_with_the_same_frames_side_by_side(suite) -> None:
+    client = suite.client
+    remap = ('/tf:=tf', '/tf_static:=tf_static')
+    cameras = [SyntheticCamera(client, f'/robot{number}') for number in (1, 2)]
+    try:
+        for number in (1, 2):
+            publish_camera_pose(client.node, f'/robot{number}', height_m=float(number))
+            for name in ('affordance_node', 'target_node'):
+                parameters = FAKE | {'tf.target_frame': 'base', 'tf.timeout_s': 5.0} if name[0] == 'a' else {}
+                suite.start(name, parameters, namespace=f'/robot{number}', remap=remap)
+        client.wait_active(*(f'/robot{n}/{name}' for n in (1, 2) for name in ('affordance_node', 'target_node')))
+        heard = [client.listen(msg.GraspTargetArray, f'/robot{n}/target_node/grasp_targets') for n in (1, 2)]
+        goals = [client.send(PlanGrasps, f'/robot{n}/target_node/plan_grasps', query='at 320,240') for n in (1, 2)]
+        targets = [goal.result().targets for goal in goals]  # both are on their way at the same time
+        assert [item.outcome.code for item in targets] == [Code.OK, Code.OK], targets[0].outcome.message
+        assert [item.header.frame_id for item in targets] == ['base', 'base']
+        heights = [item.targets[0].contact.point.z for item in targets]
+        assert heights == pytest.approx([1 - TOP_M, 2 - TOP_M], abs=0.003)  # each robot's own /tf
+        client.wait_for(lambda: all(heard), what='the answers on both topics')
+        assert [{item.request_id for item in own} for own in heard] == [{item.request_id} for item in targets]
+    finally:
+        for camera in cameras:
+            camera.close()
+
+
+def publish_camera_pose(node, namespace: str, height_m: float) -> None:
+    """Publish on the robot's own /tf_static that its camera looks down on its base from a height."""
+    pose = TransformStamped(child_frame_id='camera_optical_frame')
+    pose.header.frame_id = 'base'
+    pose.transform.translation.z, pose.transform.rotation.x, pose.transform.rotation.w = height_m, 1.0, 0.0
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    node.create_publisher(TFMessage, f'{namespace}/tf_static', latched).publish(TFMessage(transforms=[pose]))
+
+
+def test_everything_but_diagnostics_and_tf_has_a_relative_name(suite) -> None:
+    for name in ('affordance_node', 'target_node', 'overlay_node'):
+        parameters = FAKE | {'tf.target_frame': 'base'} if name == 'affordance_node' else {}
+        suite.start(name, parameters, namespace='/robot1')
+    names = [f'/robot1/{name}' for name in ('affordance_node', 'target_node', 'overlay_node')]
+    suite.client.wait_active(*names)
+    node = suite.client.node
+    ours = set()
+    for name in names:
+        own = name.rpartition('/')[2]
+        for topics in (node.get_publisher_names_and_types_by_node, node.get_subscriber_names_and_types_by_node):
+            ours |= {topic for topic, _ in topics(own, '/robot1')}
+        ours |= {service for service, _ in node.get_service_names_and_types_by_node(own, '/robot1')}
+    outside = {name for name in ours if not name.startswith('/robot1/')}
+    assert len(ours) > 30
+    assert outside == {'/diagnostics', '/tf', '/tf_static', '/rosout', '/parameter_events'}
 
 
 def test_topics_can_be_remapped(suite) -> None:
