@@ -117,7 +117,9 @@ class LocalEngine:
             if error.code == Code.OOM:
                 message = f'{error.message}; {len(questions)} questions at once are too many, take a smaller --batch'
                 raise AffordanceError(Code.OOM, message) from error
-            raise
+            if error.code in ACCIDENTS:
+                raise
+            return [self._one(question) for question in questions]  # to find the one that is refused
         seconds = (time.perf_counter() - start) / len(questions)
         return [
             _refused(answer, seconds) if isinstance(answer, AffordanceError) else Reply(answer, answer.text, seconds)

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.errors import AffordanceError, Code, UnparsableAnswer
 from affordance_ros.models.affordance_r1_answers import R1Answer, read_robust, read_strict
 from affordance_ros.models.affordance_r1_grammar import answer_grammar
 from affordance_ros.models.affordance_r1_prompts import PROFILES, SIDE
@@ -113,12 +113,48 @@ class AffordanceR1:
 
         task: '' or 'affordance', or 'text' for a free question with a text answer. Ask about one action on one thing.
         """
-        check_known('task', query.task, TASKS)
         image = single_frame(frame)
         listener = Listener(progress or (lambda _: None), stop)
-        start = time.perf_counter()
         with torch_errors('affordance_r1', device=self._config.device):
-            reply = self._ask(image, query, listener)
+            check_stop(stop)
+            asking = self._asking(image, query)
+            listener.report(Progress('preprocess', 0.0))
+            reply = self.asker.ask(asking, listener)
+        return self._prediction(image, query, reply, listener)
+
+    def predict_batch(
+        self, questions: Sequence[tuple[Frame | Sequence[Frame], Query]], *, stop: StopFlag | None = None
+    ) -> list[Prediction | AffordanceError]:
+        """Answer several queries, their texts written together; an answer that cannot be read is the error in place."""
+        images = [single_frame(frame) for frame, _ in questions]
+        queries = [query for _, query in questions]
+        with torch_errors('affordance_r1', device=self._config.device):
+            askings = [self._asking(image, query) for image, query in zip(images, queries, strict=True)]
+            replies = self.asker.ask_batch(askings, stop)
+        answers: list[Prediction | AffordanceError] = []
+        for image, query, reply in zip(images, queries, replies, strict=True):
+            try:
+                answers.append(self._prediction(image, query, reply, Listener(lambda _: None, stop)))
+            except UnparsableAnswer as error:
+                answers.append(error)
+        return answers
+
+    def _asking(self, image: Frame, query: Query) -> Asking:
+        check_known('task', query.task, TASKS)
+        profile = self._profile
+        free = query.task == 'text'
+        question = self.asker.check_sentence(query.sentence if free else profile.question(query))
+        return Asking(
+            profile.free_prompt(question) if free else profile.prompt(question),
+            [stretch(image.rgb, SIDE)],
+            self._settings,
+            begun='' if free else profile.begun,
+            guide=None if free else self._guide(),
+        )
+
+    def _prediction(self, image: Frame, query: Query, reply: Reply, listener: Listener) -> Prediction:
+        """Read the text of a reply and segment what it names."""
+        start = time.perf_counter()
         written = Prediction(
             'affordance_r1', query, reply.text, confidence=reply.written.confidence, seconds=reply.seconds
         )
@@ -130,32 +166,16 @@ class AffordanceR1:
         masks, seconds = None, dict(reply.seconds)
         if self.segmenter is not None:
             before = time.perf_counter()
-            check_stop(stop)
+            check_stop(listener.stop)
             listener.report(Progress('refine', 0.95, reply.text))
-            masks = self._masks(image, answer, stop)
+            masks = self._masks(image, answer, listener.stop)
             listener.report(Progress('refine', 1.0, reply.text))
             seconds['refine'] = time.perf_counter() - before
-        seconds['total'] = time.perf_counter() - start
+        seconds['total'] += time.perf_counter() - start
         return replace(
             written, boxes=answer.boxes, keypoints=answer.keypoints, masks=masks, reasoning=answer.reasoning,
             repairs=answer.repairs, seconds=seconds,
         )  # fmt: skip
-
-    def _ask(self, image: Frame, query: Query, listener: Listener) -> Reply:
-        check_stop(listener.stop)
-        listener.report(Progress('preprocess', 0.0))
-        profile = self._profile
-        free = query.task == 'text'
-        question = self.asker.check_sentence(query.sentence if free else profile.question(query))
-        prompt = profile.free_prompt(question) if free else profile.prompt(question)
-        asking = Asking(
-            prompt,
-            [stretch(image.rgb, SIDE)],
-            self._settings,
-            begun='' if free else profile.begun,
-            guide=None if free else self._guide(),
-        )
-        return self.asker.ask(asking, listener)
 
     def _guide(self) -> Guide | None:
         return None if self._guides is None else self._guides.guide(self._grammar, self.asker.network.device)

@@ -6,6 +6,7 @@ An image is encoded once for all questions on it, and the cache of the last prom
 begin alike.
 """
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.base import Progress, ProgressCallback, StopFlag, check_stop
+from affordance_ros.models.parts.batch_writing import Writer, write_batch
 from affordance_ros.models.parts.checkpoint import read_json
 from affordance_ros.models.parts.checkpoint_folder import checkpoint_folder
 from affordance_ros.models.parts.decoding import (
@@ -139,13 +141,36 @@ class QwenVLAsker:
         marks.append(time.perf_counter())
         written = self._write(prompt, asking, listener)
         marks.append(time.perf_counter())
-        return Reply(
-            asking.begun + self.tokenizer.decode(written.ids),
-            written,
-            bool(written.ids) and written.ids[-1] in self.generation.eos_ids,
-            tuple(each.size for each in seen),
-            {'encode': marks[1] - marks[0], 'generate': marks[2] - marks[1], 'total': marks[2] - marks[0]},
-        )
+        seconds = {'encode': marks[1] - marks[0], 'generate': marks[2] - marks[1], 'total': marks[2] - marks[0]}
+        return self._reply(asking, written, seen, seconds)
+
+    def _reply(self, asking: Asking, written: Written, seen: Sequence[Seen], seconds: dict[str, float]) -> Reply:
+        whole = bool(written.ids) and written.ids[-1] in self.generation.eos_ids
+        text = asking.begun + self.tokenizer.decode(written.ids)
+        return Reply(text, written, whole, tuple(each.size for each in seen), seconds)
+
+    def ask_batch(self, askings: Sequence[Asking], stop: StopFlag | None = None) -> list[Reply]:
+        """Return a reply to each question, all with the settings of the first; raises CANCELED, and BAD_INPUT as `ask`.
+
+        seconds: of each question its share of the batch.
+        """
+        marks = [time.perf_counter()]
+        seen = []
+        for asking in askings:
+            check_stop(stop)
+            seen.append([self.look(rgb) for rgb in asking.images])
+        prompts = [self.prompt(each.prompt + each.begun, images) for each, images in zip(askings, seen, strict=True)]
+        marks.append(time.perf_counter())
+        text = self.network.text
+        writer = Writer(text.language_model, text.lm_head, self.generation.eos_ids, askings[0].settings)
+        answers = write_batch(writer, prompts, [asking.guide for asking in askings], stop)
+        marks.append(time.perf_counter())
+        encode, generate = ((after - before) / len(askings) for before, after in itertools.pairwise(marks))
+        seconds = {'encode': encode, 'generate': generate, 'total': encode + generate}
+        return [
+            self._reply(asking, written, images, dict(seconds))
+            for asking, written, images in zip(askings, answers, seen, strict=True)
+        ]
 
     def _write(self, prompt: Prompt, asking: Asking, listener: Listener) -> Written:
         settings = asking.settings
