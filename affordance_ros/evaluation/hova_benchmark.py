@@ -50,6 +50,12 @@ class HovaBenchmark:
                 yield self._item(sample)
 
     def _item(self, sample: HovaSample) -> Item:
+        for path in (sample.truth, *([sample.part] if sample.part else [])):
+            if not path.is_file():  # told before a model is loaded
+                raise AffordanceError(
+                    Code.BAD_INPUT, f'there is no map {path} for record {sample.index} of {sample.source}'
+                )
+
         def frames() -> Sequence[Frame]:
             return [Frame(rgb=read_rgb(sample.image))]
 
