@@ -28,7 +28,11 @@ ARGUMENTS = {
     'checkpoint': ('', "folder of the checkpoint, or 'pocket'; empty: as in the parameter file"),
     'device': ('', "'cpu', 'cuda', ...; empty: as in the parameter file"),
     'dtype': ('', "'float32', 'float16' or 'bfloat16'; empty: as in the parameter file"),
-    'camera': ('', 'topics of a driver: realsense, zed, oak, kinect, gazebo; empty: image, depth/image, camera_info'),
+    'camera': (
+        '',
+        'topics of a driver: realsense, realsense_unaligned, zed, oak, kinect, gazebo; '
+        'empty: image, depth/image, camera_info',
+    ),
     'target_frame': ('', 'frame of the targets; empty: as in the parameter file'),
     'gripper': ('', 'generic, panda, robotiq_2f_85, robotiq_2f_140, suction; empty: as in the parameter file'),
     'rviz': ('false', 'start RViz'),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from affordance_ros.bringup import NODES, OVERRIDES, camera_topics, config_folder, planned
+from affordance_ros.bringup import ARGUMENTS, NODES, OVERRIDES, camera_topics, config_folder, planned
 from affordance_ros.errors import AffordanceError
 from affordance_ros.geometry.depth import NOISE_PRESETS
 
@@ -83,10 +83,18 @@ def test_arguments_override_parameters_that_exist() -> None:
         assert name in {parameters.ros_name(entry.name) for entry in fields(kinds[node])}
 
 
-@pytest.mark.parametrize('name', ['realsense', 'zed', 'oak', 'kinect', 'gazebo'])
-def test_camera_presets_name_three_topics_and_a_noise_model(name: str) -> None:
+PRESETS = yaml.safe_load((CONFIG / 'cameras.yaml').read_text())
+
+
+@pytest.mark.parametrize('name', PRESETS)
+def test_camera_presets_name_their_topics_and_a_noise_model(name: str) -> None:
     preset = camera_topics(CONFIG / 'cameras.yaml', name)
-    assert set(preset) == {'image', 'depth/image', 'camera_info', 'noise'}
-    assert all(preset[topic].startswith('/') for topic in ('image', 'depth/image', 'camera_info'))
+    assert set(preset) - {'depth/camera_info'} == {'image', 'depth/image', 'camera_info', 'noise'}
     assert preset['noise'] in NOISE_PRESETS
-    assert name in yaml.safe_load((CONFIG / 'cameras.yaml').read_text())
+    del preset['noise']
+    assert all(topic.startswith('/') for topic in preset.values())
+    assert name in ARGUMENTS['camera'][1]
+
+
+def test_the_drivers_that_were_promised_have_a_preset() -> None:
+    assert {'realsense', 'zed', 'oak', 'kinect', 'gazebo'} <= set(PRESETS)

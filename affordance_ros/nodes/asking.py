@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from action_msgs.msg import GoalStatus
-from rclpy.action import ActionClient
 from rclpy.callback_groups import ReentrantCallbackGroup
 
 from affordance_ros import msg, srv
 from affordance_ros.action import PlanGrasps, PredictAffordance
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.nodes import conversions as convert
+from affordance_ros.nodes.action_client import SafeActionClient
 from affordance_ros.nodes.requests import sentences_of
 
 POLL_S = 0.05
@@ -63,7 +63,7 @@ class Asker:
 
     def __init__(self, node: Any, source: str) -> None:
         self._source = source
-        self._client = ActionClient(
+        self._client = SafeActionClient(
             node, PredictAffordance, f'{source}/predict', callback_group=ReentrantCallbackGroup()
         )
         self._open: dict[str, _Open] = {}

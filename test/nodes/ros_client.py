@@ -8,10 +8,11 @@ from typing import Any
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState, GetState
-from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
+
+from affordance_ros.nodes.action_client import SafeActionClient
 
 WAIT_S = 20.0
 DISCOVERY_S = 0.1
@@ -102,7 +103,7 @@ class RosClient:
     def send(self, kind: Any, name: str, /, **fields: Any) -> Goal:
         """Send a goal."""
         if name not in self._clients:
-            self._clients[name] = ActionClient(self.node, kind, name)
+            self._clients[name] = SafeActionClient(self.node, kind, name)
             assert self._clients[name].wait_for_server(WAIT_S), f'{name} is not there'
             self._be_discovered(name)
         client, feedback = self._clients[name], []
