@@ -196,14 +196,14 @@ def test_the_console_asks_a_checkpoint_and_scores_again(data, tmp_path):
     if line['map']:  # random weights answer with a map or without
         assert content['scores']['handal']['of_all'] == pytest.approx(content['scores']['handal']['official'], abs=1e-4)
     first = metrics_file.read_bytes()
+    refused = affordance(*asked)
+    assert refused.exit_code == 2
+    assert '--resume' in refused.output
     for folder in ('HANDAL', 'Ego4D'):
         (data / folder).rename(data / f'gone_{folder}')  # scoring needs neither model nor data
     again = affordance('eval', 'rescore', out)
     assert again.exit_code == 0, again.output
     assert metrics_file.read_bytes() == first
-    refused = affordance(*asked)
-    assert refused.exit_code == 2
-    assert '--resume' in refused.output
 
 
 def test_the_training_split_has_a_fourth_source(data, tmp_path):
