@@ -4,7 +4,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,7 @@ def read_messages(reader: AnyReader, topics: tuple[str, ...]) -> Iterator[tuple[
     connections = [c for c in reader.connections if c.topic in topics]
     if connections:
         for connection, received_ns, data in reader.messages(connections=connections):
-            yield connection, received_ns, decode(data, partial(reader.deserialize, typ=connection.msgtype))
+            yield connection, received_ns, decode(bytes(data), connection.msgtype, reader.typestore)
 
 
 def choose_topics(reader: AnyReader, topics: BagTopics) -> BagTopics:

@@ -4,12 +4,10 @@
 
 import os
 import sys
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rosbags.highlevel import AnyReaderError
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
@@ -42,17 +40,18 @@ def typestore() -> Typestore:
     return store
 
 
-def decode(data: bytes, deserialize: Callable[[bytes], Any]) -> Any:
-    """Return a CDR message that may have some bytes too many at its end.
+def decode(data: bytes, kind: str, store: Typestore | None = None) -> Any:
+    """Return a CDR message, also one with spare bytes at its end.
 
-    Fast DDS reserves room for aligning the content of a sequence of 8-byte numbers also where it is empty, and sends
-    it; rosbags refuses what is not all read. Raises SerdeError or AnyReaderError.
+    Fast DDS reserves room for aligning the content of sequences of 8-byte numbers even where they are empty, and
+    recorders keep it; rosbags refuses a message that is not all read. Raises SerdeError for what is no such message.
     """
-    for spare in (0, 4, 8):
-        try:
-            return deserialize(data[: len(data) - spare])
-        except (SerdeError, AnyReaderError) as error:
-            if 'size mismatch' not in str(error):
-                raise
-            refused = error
-    raise refused
+    types = store or typestore()
+    try:
+        return types.deserialize_cdr(data, kind)
+    except SerdeError as error:
+        if 'size mismatch' not in str(error):
+            raise
+    definition = types.get_msgdef(kind)
+    read = definition.deserialize_cdr_le if data[1] & 1 else definition.deserialize_cdr_be
+    return read(memoryview(data)[4:], 0, definition.cls, types)[0]

@@ -17,11 +17,15 @@ from affordance_ros.results import Frame, Query
 
 @dataclass(frozen=True)
 class Asked:
-    """An answer and its wall times by stage. image_age_s: of the image when the answer was published, NaN offline."""
+    """An answer and its wall times by stage. image_age_s: of the image when the answer was published, NaN offline.
+
+    total_s: from the question to the answer, NaN: as long as `ask` took.
+    """
 
     answer: Answer
     seconds: Mapping[str, float] = field(default_factory=dict)
     image_age_s: float = math.nan
+    total_s: float = math.nan
 
 
 class Asker(Protocol):

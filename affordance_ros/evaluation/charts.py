@@ -70,7 +70,7 @@ def reliability(calibration: Mapping[str, Any], name: str) -> str:
     diagonal = f'<path d="M{low} {high}L{high} {low}" stroke="#b6bfcc" stroke-dasharray="4 4"/>'
     texts = (
         f'<text x="{low - 6}" y="{high}" text-anchor="end">0</text><text x="{low - 6}" y="{low + 4}" '
-        f'text-anchor="end">1</text><text x="{high}" y="{high + 16}" text-anchor="end">1</text>'
+        f'text-anchor="end">1</text><text x="{high + 8}" y="{high + 4}">1</text>'
         f'<text x="{side / 2}" y="{high + 16}" text-anchor="middle">{html.escape(name)}</text>'
         f'<text x="{low}" y="{low - 12}">share that was right</text>'
     )

@@ -10,14 +10,13 @@ import base64
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from affordance_ros.bags.answers import answer_parts
 from affordance_ros.bags.predictions import prediction_of, seconds_of
-from affordance_ros.bags.types import decode, typestore
+from affordance_ros.bags.types import decode
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.askers import Asked
 from affordance_ros.evaluation.gates import Verdict
@@ -186,12 +185,13 @@ def asked_from(line: Json, frame: Frame, query: Query) -> Asked:
     entry = MODELS.get(said.model)
     looked_for = entry.outputs if entry is not None and array.outcome.code else ()
     prediction = prediction_of(said.affordances[0], said.model, query, next(iter(heatmaps), None), looked_for)
-    seconds = {**seconds_of(said.stages), **seconds_of(array.stages), 'total': float(line['seconds'])}
+    total = float(line['seconds'])
+    seconds = {**seconds_of(said.stages), **seconds_of(array.stages), 'total': total}
     contacts = tuple(target.contact for target in targets)
     answer = Answer(frame, prediction, contacts, targets, abstentions, seconds)
     age = array.image_age
-    return Asked(answer, seconds, age.sec + age.nanosec / 1e9)
+    return Asked(answer, seconds, age.sec + age.nanosec / 1e9, total)
 
 
 def _message(coded: str, kind: str) -> Any:
-    return decode(base64.b64decode(coded), partial(typestore().deserialize_cdr, typename=kind))
+    return decode(base64.b64decode(coded), kind)

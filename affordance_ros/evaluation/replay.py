@@ -116,9 +116,9 @@ def _ask(settings: ReplaySettings, asker: Asker, out: Path, question: tuple[Chos
         if error.code in (Code.OOM, Code.WORKER_DIED, Code.CANCELED):
             raise
         return refused(chosen, index, query, error), times_of(chosen, index, {'total': time.perf_counter() - start})
-    total = time.perf_counter() - start
+    total = time.perf_counter() - start if math.isnan(asked.total_s) else asked.total_s
     write_pictures(settings, out, (chosen, index), asked.answer)
-    times = times_of(chosen, index, {'total': total, **asked.seconds}, asked.image_age_s)
+    times = times_of(chosen, index, {**asked.seconds, 'total': total}, asked.image_age_s)
     record = answered(chosen, index, asked.answer)
     return with_large_parts(record, asked.answer, RunFolder(out)), times
 

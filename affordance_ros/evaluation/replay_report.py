@@ -15,7 +15,7 @@ from affordance_ros.evaluation.gates import Verdict
 from affordance_ros.evaluation.records import Json, RunFolder
 from affordance_ros.evaluation.replay import OVERLAYS, VIEWS, overlay_name
 from affordance_ros.evaluation.replay_head import head, parameters, scores, value_of
-from affordance_ros.evaluation.summary import Summary, summarize
+from affordance_ros.evaluation.summary import Stability, Summary, summarize
 from affordance_ros.page import page, picture, section, table
 
 MOST_PICTURES = 24
@@ -80,12 +80,18 @@ def _prompts(finished: Finished, prompts: Sequence[str]) -> str:
         steady = summary.stability
         rows.append((
             html.escape(sentence), f'{summary.outcomes.get("OK", 0)} of {summary.answers}',
-            value_of(summary.confidence), f'{value_of(steady.point_std_mm)} mm, {value_of(steady.normal_std_deg)}&deg;',
-            f'{value_of(100 * steady.agreement)} % of {steady.pairs}',
+            value_of(summary.confidence), *_steady(steady),
             f'{1000 * summary.seconds.get("total", {}).get("p50", float("nan")):.0f} ms',
         ))  # fmt: skip
     names = ('prompt', 'grasps', 'confidence', 'spread while still', 'answered alike', 'median time')
     return table(names, rows)
+
+
+def _steady(found: Stability) -> tuple[str, str]:
+    if not found.pairs:
+        return 'never still', '&ndash;'
+    spread = f'{value_of(found.point_std_mm)} mm, {value_of(found.normal_std_deg)}&deg;'
+    return spread if found.segments else '&ndash;', f'{value_of(100 * found.agreement)} % of {found.pairs}'
 
 
 def _calibration(found: Mapping[str, Any]) -> str:
