@@ -40,6 +40,8 @@ def main() -> int:
     parser.add_argument('--clients', type=int, default=3)
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--rate', type=float, default=30.0, help='images per second')
+    parser.add_argument('--idle', type=float, default=20.0, help='seconds in which nothing is asked')
+    parser.add_argument('--clean', type=int, default=100, help='requests without faults, to measure the overhead')
     parser.add_argument('--json', type=Path, default=None, help='file for the report')
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Graph(Path(folder), options.rate) as graph:
@@ -54,8 +56,8 @@ def main() -> int:
 def run(graph: Graph, options: argparse.Namespace) -> dict[str, object]:
     """Measure idle, measure clean requests, then ask under faults; return the report."""
     graph.wait_active()
-    idle = graph.cpu_share(10.0 if options.minutes >= 1 else 4.0)
-    clean = clean_requests(graph, 60 if options.minutes >= 1 else 20)
+    idle = graph.cpu_share(options.idle)
+    clean = graph.clean_requests(options.clean, idle)
     memory = [graph.memory()]
     tally: collections.Counter[str] = collections.Counter()
     ages: list[float] = []
@@ -64,7 +66,7 @@ def run(graph: Graph, options: argparse.Namespace) -> dict[str, object]:
         threading.Thread(target=client_loop, args=(graph, random.Random(options.seed + n), end, tally, ages))
         for n in range(options.clients)
     ]
-    disturber = threading.Thread(target=disturb, args=(graph, random.Random(options.seed), end))
+    disturber = threading.Thread(target=disturb, args=(graph, random.Random(options.seed), end, tally))
     before, begun = graph.cpu(), time.monotonic()
     for thread in (*clients, disturber):
         thread.start()
@@ -77,19 +79,6 @@ def run(graph: Graph, options: argparse.Namespace) -> dict[str, object]:
     graph.fault('none')
     measured = {'ages': ages, 'clean': clean, 'memory': memory, 'idle': idle, 'busy': busy, 'after': graph.serves()}
     return report_of(tally, measured)
-
-
-def clean_requests(graph: Graph, count: int) -> dict[str, list[float]]:
-    """Ask one after the other without faults; return seconds of the whole request and of the model alone."""
-    whole, model = [], []
-    for _ in range(count):
-        start = time.perf_counter()
-        targets = graph.ask('point at 640,360', 20.0)
-        whole.append(time.perf_counter() - start)
-        stages = {stage.stage: stage.seconds for stage in targets.stages} if targets is not None else {}
-        model.append(stages.get('total', 0.0))  # what the model itself took, inside its process
-        time.sleep(0.02)
-    return {'whole': whole[5:], 'overhead': [a - b for a, b in zip(whole, model, strict=True)][5:]}
 
 
 def client_loop(
@@ -114,7 +103,7 @@ def client_loop(
         time.sleep(rng.uniform(0.0, 0.1))
 
 
-def disturb(graph: Graph, rng: random.Random, end: float) -> None:
+def disturb(graph: Graph, rng: random.Random, end: float, tally: 'collections.Counter[str]') -> None:
     """Let one fault follow the other, with quiet times between."""
     while time.monotonic() < end:
         graph.fault(rng.choice(FAULTS))
@@ -125,6 +114,7 @@ def disturb(graph: Graph, rng: random.Random, end: float) -> None:
             if worker:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(worker, signal.SIGKILL)
+                    tally['killed'] += 1
         time.sleep(min(rng.uniform(0.5, 2.0), max(0.0, end - time.monotonic())))
 
 
@@ -144,11 +134,15 @@ def report_of(tally: 'collections.Counter[str]', measured: dict) -> dict[str, ob
     }
     report: dict[str, object] = {name: round(float(value), 3) for name, value in numbers.items()}
     report['overhead p99 ms'] = round(1000 * percentile(overhead, 99), 1)
+    report['overhead CPU ms'] = round(1000 * measured['clean']['cpu'][0], 1)
+    report['memory MB'] = round(nodes[-1], 1)
+    report['worker kills'] = tally['killed']
     for point in (50, 95, 99):
         report[f'image age p{point} ms'] = round(1000 * percentile(measured['ages'], point), 1)
     report |= {f'idle CPU {name}': round(share, 3) for name, share in measured['idle'].items()}
     report |= {f'busy CPU {name}': round(share, 3) for name, share in measured['busy'].items()}
-    report |= {f'answers {name}': count for name, count in sorted(tally.items())}
+    report |= {f'answers {name}': count for name, count in sorted(tally.items()) if name != 'killed'}
+    report['load of the machine'] = round(os.getloadavg()[1], 1)
     report['serves after all'] = measured['after']
     missed = [name for name, limit in GOALS.items() if numbers[name] > limit]
     report['goals missed'] = ', '.join(missed + ([] if measured['after'] else ['serves after all']))

@@ -16,6 +16,8 @@ from affordance_ros.cli.domains import claim_domain
 
 ROOT = Path(__file__).resolve().parents[2]
 LIFTED = 60  # codes from here on are about what was seen
+CLEAN = 'point at 640,360'
+WARM, PAUSE_S = 5, 0.02
 LATE_S = 6.0  # how long after its time-out an answer may come before the request counts as lost
 NODES = {
     'affordance_node': ['model.name:=fake', 'tf.target_frame:=base', 'run.max_pending:=2', 'run.wait_image_s:=1.0'],
@@ -74,11 +76,11 @@ class Graph:
     def __enter__(self) -> 'Graph':
         import rclpy
         from affordance_ros.action import PlanGrasps
-        from rclpy.action import ActionClient
         from rclpy.callback_groups import ReentrantCallbackGroup
         from std_msgs.msg import String
 
         from affordance_ros import srv
+        from affordance_ros.nodes.action_client import SafeActionClient
 
         rclpy.init()
         self._node = rclpy.create_node('soak_client')
@@ -86,7 +88,7 @@ class Graph:
         self._get = self._node.create_client(
             srv.GetGraspTargets, '/target_node/get_grasp_targets', callback_group=group
         )
-        self._plan = ActionClient(self._node, PlanGrasps, '/target_node/plan_grasps', callback_group=group)
+        self._plan = SafeActionClient(self._node, PlanGrasps, '/target_node/plan_grasps', callback_group=group)
         self._fault = self._node.create_publisher(String, '/fault', 10)
         self._executor = rclpy.executors.SingleThreadedExecutor()
         self._executor.add_node(self._node)
@@ -113,7 +115,7 @@ class Graph:
         assert self._get.wait_for_service(60.0), 'target_node is not there'
         time.sleep(1.0)
         while time.monotonic() < deadline:
-            targets = self.ask('point at 640,360', 5.0)
+            targets = self.ask(CLEAN, 5.0)
             if answered(targets):
                 return
             time.sleep(0.3)
@@ -122,7 +124,7 @@ class Graph:
     def serves(self) -> bool:
         """Tell whether the graph still answers, given a few seconds to recover."""
         for _ in range(10):
-            targets = self.ask('point at 640,360', 5.0)
+            targets = self.ask(CLEAN, 5.0)
             if answered(targets):
                 return True
             time.sleep(0.5)
@@ -180,6 +182,30 @@ class Graph:
         before = self.cpu()
         time.sleep(seconds)
         return {name: (cpu - before[name]) / seconds for name, cpu in self.cpu().items()}
+
+    def clean_requests(self, count: int, idle: dict[str, float]) -> dict[str, list[float]]:
+        """Ask one after the other without faults; the first five warm up.
+
+        Returns:
+            Seconds per request: 'whole', 'overhead' (whole without what the model took in its process), and 'cpu', one
+            number: CPU time of all nodes per request, without what they take while `idle`.
+        """
+        whole, overhead = [], []
+        for number in range(count + WARM):
+            if number == WARM:
+                before, begun = self.cpu(), time.monotonic()
+            start = time.perf_counter()
+            targets = self.ask(CLEAN, 20.0)
+            seconds = time.perf_counter() - start
+            if not answered(targets) or number < WARM:
+                continue
+            stages = {stage.stage: stage.seconds for stage in targets.stages}
+            whole.append(seconds)
+            overhead.append(seconds - stages.get('total', 0.0))
+            time.sleep(PAUSE_S)
+        elapsed = time.monotonic() - begun
+        spent = sum(cpu - before[name] - idle[name] * elapsed for name, cpu in self.cpu().items())
+        return {'whole': whole, 'overhead': overhead, 'cpu': [spent / max(1, len(whole))]}
 
     def memory(self) -> dict[str, int]:
         """Return the bytes of every node."""
