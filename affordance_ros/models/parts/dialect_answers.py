@@ -24,6 +24,7 @@ _OBJECT = re.compile(r'\{[^{}]*(\}|$)')
 _EMPTY = re.compile(r'\[\s*\]')
 _FENCE = re.compile(r'```(?:[a-zA-Z]+)?')
 _THINK = re.compile(r'<think>(.*?)(?:</think>|<answer>|$)', re.DOTALL | re.IGNORECASE)
+_CLOSED_ONLY = re.compile(r'(?:(?!<think>).)*</think>', re.DOTALL | re.IGNORECASE)
 _ANSWER = re.compile(r'<answer>(.*?)(?:</answer>|$)', re.DOTALL | re.IGNORECASE)
 _FIELDS = (('point_2d', 2), ('bbox_2d', 4))
 _POINT_TAG = re.compile(r'<point>(.*?)(</point>|$)', re.DOTALL | re.IGNORECASE)
@@ -89,7 +90,12 @@ class _Reading:
 
 
 def split_thought(text: str) -> tuple[str, str]:
-    """Return (thought, answer): what stands in <think> and what is left, or what stands in <answer>."""
+    """Return (thought, answer): what stands in <think> and what is left, or what stands in <answer>.
+
+    A thought that is only closed was opened by the prompt, as the chat templates of thinking checkpoints do.
+    """
+    if _CLOSED_ONLY.match(text):
+        text = '<think>' + text
     thought, answer = _THINK.search(text), _ANSWER.search(text)
     if answer:
         body = answer[1]

@@ -58,6 +58,7 @@ class TextHalf(torch.nn.Module):
     """The decoder and its head."""
 
     _no_split_modules = ('Qwen2_5_VLDecoderLayer', 'Qwen3VLTextDecoderLayer')
+    _skip_keys_device_placement = ('past_key_values',)
 
     def __init__(self, language_model: Any, config: Any) -> None:
         super().__init__()

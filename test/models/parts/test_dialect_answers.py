@@ -41,6 +41,9 @@ GOLDEN = [
      [[320, 240], [160, 120]], [], ('', '')),
     ('robobrain2', '<think></think><answer>[161, 119, 322, 238]</answer>', [], [[160, 120, 320, 240]], ()),
     ('robobrain2', '<think>a</think>[[322, 238], [161, 119]]', [[320, 240], [160, 120]], [], ('', '')),
+    # a thinking checkpoint whose prompt opened the thought: places in it are none of the answer
+    ('qwen3_vl', 'At {"point_2d": [9, 9]}?</think>\n\n[{"point_2d": [500, 250], "label": "a"}]',
+     [[320, 120]], [], ('a',)),
     # the 3B of the family answers at once
     ('robobrain2_3b', '[(322, 238)]', [[320, 240]], [], ('',)),
     ('robobrain2_3b', '[161, 119, 322, 238]', [], [[160, 120, 320, 240]], ()),
@@ -115,6 +118,8 @@ def test_text_without_a_usable_place_is_no_answer(name, text):
         ('<think>a<answer>[1]', 'a', '[1]'),
         ('<think>a', 'a', ''),
         ('[1]', '', '[1]'),
+        ('a [2]</think>\n[1]', 'a [2]', '[1]'),
+        ('a</think><answer>[1]</answer>', 'a', '[1]'),
         ('<THINK>a</THINK><ANSWER>b</ANSWER>', 'a', 'b'),
     ],
 )
