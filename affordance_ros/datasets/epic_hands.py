@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affordance_ros.datasets.array_pickles import read_arrays
-from affordance_ros.datasets.point_questions import read_rgb
+from affordance_ros.datasets.pictures import read_rgb
 from affordance_ros.errors import AffordanceError, Code
 
 WHERE = 'https://github.com/Kami-code/HandsOnVLM-release'

@@ -13,12 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
-
 from affordance_ros.datasets.answer_files import json_records
 from affordance_ros.datasets.hova_layout import LABELS, LAYOUTS, SOURCES, SPLITS, Folders, folders_of
+from affordance_ros.datasets.point_questions import below
 from affordance_ros.errors import AffordanceError, Code
 
 WHERE = 'https://huggingface.co/datasets/JiaaZ/HOVA-500K'
@@ -106,12 +103,12 @@ class Hova:
         name = record['img_name' if source == '3doi' else 'img_path'] + ('.jpg' if source == 'ego4d' else '')
         part = None
         if source == 'handal' and self.split == 'test':
-            part = _below(root / found.images, record['mask_path'])
+            part = root / found.images / below(record['mask_path'])
         return HovaSample(
             source,
             index,
-            _below(root / found.images, name),
-            _below(root / found.truth, record['gt_path']),
+            root / found.images / below(name),
+            root / found.truth / below(record['gt_path']),
             *words,
             part,
         )
@@ -143,20 +140,3 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f'{value!r} is no text')
     return value
-
-
-def _below(folder: Path, name: str) -> Path:
-    if Path(name).is_absolute() or '..' in Path(name).parts:
-        raise AffordanceError(Code.BAD_INPUT, f'{name} must be a path below {folder}')
-    return folder / name
-
-
-def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
-    """Return an image as RGB uint8 (H, W, 3). Raises NO_IMAGE that names the file."""
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert('RGB'))
-    except FileNotFoundError as error:
-        raise AffordanceError(Code.NO_IMAGE, f'there is no image {path}') from error
-    except (OSError, UnidentifiedImageError) as error:
-        raise AffordanceError(Code.NO_IMAGE, f'{path} cannot be read as an image: {error}') from error

@@ -2,14 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions that are answered with points on an image and judged by a mask: what Where2Place and RoboRefIt share."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from affordance_ros.errors import AffordanceError, Code
 
@@ -51,23 +49,6 @@ class PointData(Protocol):
     def mask_file(self, question: PointQuestion) -> bytes:
         """Return an encoded grey image of the size of the image, bright where points are right. Raises BAD_INPUT."""
         ...
-
-
-def decoded(content: bytes, name: str) -> Image.Image:
-    """Return an image from its file's content. Raises NO_IMAGE with the name."""
-    try:
-        image = Image.open(io.BytesIO(content))
-        image.load()
-    except (OSError, UnidentifiedImageError) as error:
-        raise AffordanceError(Code.NO_IMAGE, f'{name} cannot be read as an image: {error}') from error
-    return image
-
-
-def read_rgb(path: Path) -> npt.NDArray[np.uint8]:
-    """Return an image as RGB uint8 (H, W, 3). Raises NO_IMAGE with the path."""
-    if not path.is_file():
-        raise AffordanceError(Code.NO_IMAGE, f'there is no image {path}')
-    return np.asarray(decoded(path.read_bytes(), str(path)).convert('RGB'))
 
 
 def below(name: str) -> Path:

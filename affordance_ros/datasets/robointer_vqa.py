@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from affordance_ros.datasets.answer_files import json_records
+from affordance_ros.datasets.pictures import read_rgb
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.results import FloatArray
 
@@ -198,7 +198,7 @@ class RoboInterVqa:
 
     def images(self, question: VqaQuestion) -> list[npt.NDArray[np.uint8]]:
         """Return the images of a question as RGB uint8 (H, W, 3). Raises AffordanceError."""
-        return [_read_image(self.image_path(question.task, name)) for name in question.images]
+        return [read_rgb(self.image_path(question.task, name)) for name in question.images]
 
 
 def _task(name: str) -> VqaTask:
@@ -210,14 +210,6 @@ def _task(name: str) -> VqaTask:
 @lru_cache(maxsize=64)
 def _folders_below(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(path for path in folder.rglob('*') if path.is_dir())) if folder.is_dir() else ()
-
-
-def _read_image(path: Path) -> npt.NDArray[np.uint8]:
-    try:
-        with Image.open(path) as image:
-            return np.asarray(image.convert('RGB'))
-    except (OSError, UnidentifiedImageError) as error:
-        raise AffordanceError(Code.NO_IMAGE, f'{path} cannot be read as an image: {error}') from error
 
 
 def read_questions(path: Path, task: str, coordinates: str = FORMATS[0]) -> Iterator[VqaQuestion]:

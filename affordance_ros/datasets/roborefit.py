@@ -17,7 +17,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from affordance_ros.datasets.answer_files import json_records
-from affordance_ros.datasets.point_questions import PointQuestion, below, decoded, read_rgb
+from affordance_ros.datasets.pictures import decoded, read_rgb
+from affordance_ros.datasets.point_questions import PointQuestion, below
 from affordance_ros.errors import AffordanceError, Code
 
 WHERE = 'https://github.com/luyh20/VL-Grasp'

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from affordance_ros.datasets.answer_files import json_records
-from affordance_ros.datasets.point_questions import PointQuestion, below, read_rgb
+from affordance_ros.datasets.pictures import read_rgb
+from affordance_ros.datasets.point_questions import PointQuestion, below
 from affordance_ros.errors import AffordanceError, Code
 
 WHERE = 'https://huggingface.co/datasets/wentao-yuan/where2place'

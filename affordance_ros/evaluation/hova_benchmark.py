@@ -9,8 +9,9 @@ from itertools import islice
 import cv2
 import numpy as np
 
-from affordance_ros.datasets.hova import WHERE, Hova, HovaSample, read_rgb
+from affordance_ros.datasets.hova import WHERE, Hova, HovaSample
 from affordance_ros.datasets.hova_layout import LABELS, LAYOUTS
+from affordance_ros.datasets.pictures import read_rgb
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.attachments import Attachment
 from affordance_ros.evaluation.benchmark import Item

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """HOVA-500K scored: KLD, SIM, NSS and the share in the part, by source and together, right and as officially."""
 
-import io
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -14,8 +13,8 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
+from affordance_ros.datasets.pictures import decoded
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.attachments import content_of
 from affordance_ros.evaluation.records import Json
@@ -144,11 +143,7 @@ def _map(line: Json) -> Map | None:
 
 def _picture(attachment: Json) -> Map:
     """Return a picture of the data set divided by 255, channels as they are."""
-    try:
-        with Image.open(io.BytesIO(content_of(attachment))) as image:
-            return np.asarray(image) / 255.0
-    except (OSError, UnidentifiedImageError) as error:
-        raise AffordanceError(Code.BAD_INPUT, f'{attachment["attachment"]} is no picture: {error}') from error
+    return np.asarray(decoded(content_of(attachment), attachment['attachment'])) / 255.0
 
 
 def _grey(values: Map) -> Map:

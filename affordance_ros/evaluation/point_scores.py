@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affordance_ros.datasets.point_questions import decoded
+from affordance_ros.datasets.pictures import decoded
 from affordance_ros.evaluation.attachments import content_of
 from affordance_ros.evaluation.records import Json
 from affordance_ros.metrics.points import official_where2place_score, where2place_score
