@@ -88,9 +88,6 @@ class FrameSource:
         start = time.perf_counter()
         camera = self._camera(wanted.camera)
         target = wanted.target_frame or self.node.settings.tf_target_frame
-        if target and not self.tf.listening:
-            text = f'the request asks for frame {target!r}, but this node does not listen to /tf'
-            raise AffordanceError(Code.TF, f'{text}; set the parameter tf.target_frame')
         bundle, before = self._newest_with_clip(camera, wanted)
         waited = time.perf_counter()
         seen = self._decoder.decoded(bundle, wanted.stop)
@@ -99,7 +96,8 @@ class FrameSource:
         earlier = tuple(_colour_frame(image) for image in before)
         decoded = time.perf_counter()
         pose, refused = None, None
-        if target:
+        if target and target != seen.frame_id:
+            self._require_transforms(target)
             timeout = self.node.settings.tf_timeout_s
             pose, refused = self.tf.lookup(target, seen.frame_id, bundle.stamp_ns, timeout, wanted.stop)
             if wanted.stop():
@@ -110,6 +108,12 @@ class FrameSource:
         if seen.registered_s:
             seconds['register'] = seen.registered_s
         return Accepted(frame, camera.name, refused, {**seconds, 'pose': time.perf_counter() - decoded}, earlier)
+
+    def _require_transforms(self, target: str) -> None:
+        """Raise TF when a request asks for a frame and the node does not listen to the transforms."""
+        if not self.tf.listening:
+            text = f'the request asks for frame {target!r}, but this node does not listen to /tf'
+            raise AffordanceError(Code.TF, f'{text}; set the parameter tf.target_frame')
 
     def age_s(self, bundle: Bundle) -> float:
         """Return the age of a bundle in the time of the node."""

@@ -181,13 +181,14 @@ class Snapshots:
         group = ReentrantCallbackGroup()
         self._client = node.create_client(srv.GetSnapshot, f'{source}/get_snapshot', callback_group=group)
 
-    def get(self, camera: str, timeout_s: float) -> msg.Evidence:
-        """Return depth, intrinsics and pose. Raises AffordanceError."""
+    def get(self, camera: str, target_frame: str, timeout_s: float) -> msg.Evidence:
+        """Return depth, intrinsics and the pose of the camera in a frame. Raises AffordanceError."""
         if not self._client.wait_for_service(timeout_sec=min(FIND_S, timeout_s / 2)):
             text = f'no affordance node answers at {self._source!r}'
             raise AffordanceError(Code.NOT_ACTIVE, f'{text}; start it, or set the parameter source to its name')
         arrived = threading.Event()
-        future = self._client.call_async(srv.GetSnapshot.Request(camera=camera, timeout_s=float(timeout_s)))
+        request = srv.GetSnapshot.Request(camera=camera, target_frame=target_frame, timeout_s=float(timeout_s))
+        future = self._client.call_async(request)
         future.add_done_callback(lambda _: arrived.set())
         if not arrived.wait(timeout_s + CANCEL_S):
             self._client.remove_pending_request(future)

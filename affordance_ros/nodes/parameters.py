@@ -165,7 +165,9 @@ class AffordanceParameters:
         1, 'requests that may wait (run.policy queue); more are refused as BUSY', low=0, high=8, live=True
     )
     run_max_rate: float = setting(1.0, 'answers per second in continuous mode', low=0.01, high=60.0, live=True)
-    tf_target_frame: str = setting('', 'frame in which the camera pose is frozen, empty: none', configure=True)
+    tf_target_frame: str = setting(
+        '', 'frame of the targets, standing still and with z up; empty: the optical frame', configure=True
+    )
     tf_timeout_s: float = setting(
         0.2, 'how long to wait for the pose of the image, seconds', low=0.0, high=5.0, live=True
     )

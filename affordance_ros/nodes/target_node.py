@@ -156,7 +156,7 @@ class TargetNode(SuiteNode):
             point, normal = ([getattr(vector, axis) for axis in 'xyz'] for vector in (contact.point, contact.normal))
             expected = Expected(convert.vector_of(point), convert.unit_of(normal), frame_id, *limits)
             timeout = convert.timeout_of(request.timeout_s, self.settings.run_timeout_s)
-            evidence = self.snapshots.get(bounded(request.camera, LONGEST_NAME, 'camera'), timeout)
+            evidence = self.snapshots.get(bounded(request.camera, LONGEST_NAME, 'camera'), frame_id, timeout)
             response.image_age = self._age(evidence.answer.header)
             refused = convert.error_from(evidence.pose_outcome)
             frame = frame_from(evidence)

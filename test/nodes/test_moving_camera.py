@@ -29,6 +29,7 @@ QUERY = f'point at {ON_BAR[0]:.0f},{ON_BAR[1]:.0f}'
 THINKING_S = 2.0
 RADIUS_M, TURN_RAD_S = 0.15, 0.8  # the hand goes round in a circle and turns with it: never still, never back soon
 FLANGE_FROM_CAMERA = pose_from((0.02, 0.0, 0.05), (0, 0, np.sqrt(0.5), np.sqrt(0.5)))
+BASE_FROM_SHELF = pose_from((0.1, -0.3, 0.2), (0, 0, np.sqrt(0.5), np.sqrt(0.5)))
 DOWN = (1, 0, 0, 0)
 
 
@@ -53,8 +54,9 @@ class Wrist:
         self._thread.start()
 
     def fix_camera(self) -> None:
-        pose = convert.transform_message(FLANGE_FROM_CAMERA, 'flange', 'camera_optical_frame', 0)
-        self._static.publish(TFMessage(transforms=[pose]))
+        camera = convert.transform_message(FLANGE_FROM_CAMERA, 'flange', 'camera_optical_frame', 0)
+        shelf = convert.transform_message(BASE_FROM_SHELF, 'base', 'shelf', 0)
+        self._static.publish(TFMessage(transforms=[camera, shelf]))
 
     def close(self) -> None:
         self._end.set()
@@ -134,6 +136,23 @@ def test_static_poses_may_come_late_and_the_target_is_of_the_stamp(wrist_suite) 
         grasp = convert.matrix_from_pose(best.grasp)
         np.testing.assert_allclose(grasp[:3, 2], (best.approach.x, best.approach.y, best.approach.z), atol=1e-6)
         assert best.approach.z < -0.8  # downwards in the base frame
+
+
+def test_a_request_may_name_another_frame_and_verify_looks_there(wrist_suite) -> None:
+    suite, wrist = wrist_suite
+    wrist.fix_camera()
+    call, get = suite.client.call, '/target_node/get_grasp_targets'
+    targets = call(srv.GetGraspTargets, get, query=QUERY, target_frame='shelf', timeout_s=10.0).targets
+    assert targets.outcome.code == Code.OK, targets.outcome.message
+    assert targets.header.frame_id == 'shelf'
+    best = targets.targets[0]
+    base = point_in_base(convert.nanoseconds_of(targets.header.stamp))
+    shelf = BASE_FROM_SHELF[:3, :3].T @ (base - BASE_FROM_SHELF[:3, 3])
+    point = best.contact.point
+    assert np.linalg.norm(np.array([point.x, point.y, point.z]) - shelf) < 0.002
+    # The hand has moved on and sees the same picture, so at that place of the shelf there is something else now.
+    gone = call(srv.VerifyContact, '/target_node/verify', header=targets.header, target=best, timeout_s=5.0)
+    assert gone.outcome.code in (Code.MOVED, Code.OUT_OF_IMAGE), gone.outcome.message
 
 
 def test_what_the_camera_shows_while_the_model_thinks_changes_nothing(wrist_suite) -> None:
