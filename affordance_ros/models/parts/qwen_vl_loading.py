@@ -87,7 +87,7 @@ def load_network(source: QwenVLSource) -> tuple[Any, Any, TextHalf]:
     """Return (configuration, vision tower, text half), loaded and in evaluation mode."""
     family, config = read_config(source.folder)
     stored = read_json(source.folder / 'config.json')
-    vision, text = _build(family, config, check_attention(source.attention), source)
+    vision, text = empty_halves(family, config, source)
     quantize_linears(text, source.quantization)
     placement = place(text, source.device, source.dtype) if source.spread else Placement(source.device)
     halves = {
@@ -96,7 +96,7 @@ def load_network(source: QwenVLSource) -> tuple[Any, Any, TextHalf]:
     }
     for key, tensor in read_tensors(weight_files(source.folder)):
         if not key.endswith('.inv_freq'):
-            half, name = _route(key)
+            half, name = route(key)
             halves[half].put(key, name, tensor)
     tied = _is_tied(stored)
     halves['text'].finish(str(source.folder), may_miss=lambda name: tied and name == 'lm_head.weight')
@@ -107,8 +107,9 @@ def load_network(source: QwenVLSource) -> tuple[Any, Any, TextHalf]:
     return config, vision.eval(), text.eval()
 
 
-def _build(family: str, config: Any, attention: str, source: QwenVLSource) -> tuple[Any, TextHalf]:
-    """Return both halves on the meta device, but with the buffers that no checkpoint holds."""
+def empty_halves(family: str, config: Any, source: QwenVLSource) -> tuple[Any, TextHalf]:
+    """Return vision and text on the meta device, but with the buffers that no checkpoint holds."""
+    attention = check_attention(source.attention)
     _, vision_class, text_class = FAMILIES[family]
     for part in (config.vision_config, config.text_config):
         part._attn_implementation = attention  # noqa: SLF001 - there is no public way
@@ -135,7 +136,7 @@ def _fill_buffers(half: torch.nn.Module, device: torch.device) -> None:
         raise AffordanceError(Code.INTERNAL, f'this transformers version has buffers that we do not fill: {left}')
 
 
-def _route(key: str) -> tuple[str, str]:
+def route(key: str) -> tuple[str, str]:
     """Return (half, name in it) of a key; a key of neither half goes to the text, which reports it."""
     for prefix, ours in _PREFIXES:
         if key.startswith(prefix):
