@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.errors import AffordanceError, Code, UnparsableAnswer
 from affordance_ros.models import ModelInfo, list_models, load_model
-from affordance_ros.models.base import STAGES
+from affordance_ros.models.base import STAGES, BatchModel
 from affordance_ros.results import Frame, Prediction, Query
 
 PARITY = Path(__file__).parent / 'data' / 'parity'
@@ -19,6 +19,7 @@ _GLOVER = PARITY / 'glover'
 _AFFORDANCE_R1 = PARITY / 'affordance_r1' / 'checkpoint' / 'affordance-r1'
 _SAM2 = PARITY / 'sam2' / 'sam2_pkg' / 'sam2_hiera_fixture.pt'
 _ROBOINTER = PARITY / 'robointer' / 'llavaov'
+BATCHED = ('affordance_r1', 'robopoint', 'robointer', 'robointer_qwen')  # answer several questions at once
 LOADED = {
     'fake': {},
     'affordance_r1': {
@@ -139,6 +140,38 @@ def test_answers_are_deterministic(model, frame):
     assert numbers(first).keys() == numbers(second).keys()
     for name, array in numbers(first).items():
         assert np.array_equal(array, numbers(second)[name])
+
+
+def answer_of(model, frame, query):
+    """Return what the model wrote and its answer, or why there is none."""
+    steps = []
+    try:
+        prediction = model.predict(frame, query, progress=steps.append)
+    except UnparsableAnswer as error:
+        return error.text, error
+    return next(step.text for step in reversed(steps) if step.stage == 'parse'), prediction
+
+
+def test_a_batch_gives_what_each_question_gets_alone(model, frame):
+    name = model.describe().name
+    assert isinstance(model, BatchModel) == (name in BATCHED)
+    if name not in BATCHED:
+        return
+    part = Frame(frame.rgb[:200, :300].copy())
+    questions = [(part, Query(QUESTION)), (frame, Query(QUESTION + ' Now.')), (frame, Query(QUESTION))]
+    for answer, (asked, query) in zip(model.predict_batch(questions), questions, strict=True):
+        text, alone = answer_of(model, asked, query)
+        assert answer.text == text
+        assert type(answer.result) is type(alone)
+        if isinstance(alone, UnparsableAnswer):  # of a tiny checkpoint that was trained on another image
+            continue
+        assert answer.result.text == alone.text
+        assert answer.result.confidence == pytest.approx(alone.confidence, abs=1e-4)
+        assert numbers(answer.result).keys() == numbers(alone).keys()
+        for kind, array in numbers(alone).items():
+            assert np.array_equal(array, numbers(answer.result)[kind])
+        assert answer.result.seconds.keys() == alone.seconds.keys()
+    assert not isinstance(answer.result, UnparsableAnswer)
 
 
 def test_takes_a_clip_and_refuses_an_empty_one(model, frame):

@@ -122,7 +122,9 @@ class LocalEngine:
             return [self._one(question) for question in questions]  # to find the one that is refused
         seconds = (time.perf_counter() - start) / len(questions)
         return [
-            _refused(answer, seconds) if isinstance(answer, AffordanceError) else Reply(answer, answer.text, seconds)
+            _refused(answer.result, seconds)
+            if isinstance(answer.result, AffordanceError)
+            else Reply(answer.result, answer.text, seconds)
             for answer in answers
         ]
 

@@ -9,15 +9,17 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
-from affordance_ros.errors import AffordanceError, Code, UnparsableAnswer
+from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.affordance_r1_answers import R1Answer, read_robust, read_strict
 from affordance_ros.models.affordance_r1_grammar import answer_grammar
 from affordance_ros.models.affordance_r1_prompts import PROFILES, SIDE
 from affordance_ros.models.base import (
+    BatchAnswer,
     ModelInfo,
     Progress,
     ProgressCallback,
@@ -124,20 +126,16 @@ class AffordanceR1:
 
     def predict_batch(
         self, questions: Sequence[tuple[Frame | Sequence[Frame], Query]], *, stop: StopFlag | None = None
-    ) -> list[Prediction | AffordanceError]:
-        """Answer several queries, their texts written together; an answer that cannot be read is the error in place."""
-        images = [single_frame(frame) for frame, _ in questions]
-        queries = [query for _, query in questions]
+    ) -> list[BatchAnswer]:
+        """Answer several queries, their texts written together."""
+        asked = [(single_frame(frame), query) for frame, query in questions]
         with torch_errors('affordance_r1', device=self._config.device):
-            askings = [self._asking(image, query) for image, query in zip(images, queries, strict=True)]
-            replies = self.asker.ask_batch(askings, stop)
-        answers: list[Prediction | AffordanceError] = []
-        for image, query, reply in zip(images, queries, replies, strict=True):
-            try:
-                answers.append(self._prediction(image, query, reply, Listener(lambda _: None, stop)))
-            except UnparsableAnswer as error:
-                answers.append(error)
-        return answers
+            replies = self.asker.ask_batch([self._asking(image, query) for image, query in asked], stop)
+        listener = Listener(lambda _: None, stop)
+        return [
+            BatchAnswer.of(reply.text, partial(self._prediction, image, query, reply, listener))
+            for (image, query), reply in zip(asked, replies, strict=True)
+        ]
 
     def _asking(self, image: Frame, query: Query) -> Asking:
         check_known('task', query.task, TASKS)

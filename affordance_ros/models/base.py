@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.errors import AffordanceError, Code, UnparsableAnswer
 from affordance_ros.results import Frame, Prediction, Query
 
 STAGES = ('preprocess', 'encode', 'generate', 'parse', 'refine')
@@ -93,14 +93,33 @@ class AffordanceModel(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class BatchAnswer:
+    """One answer of a batch, or its refusal. text: what the model wrote, also where the prediction has the reading."""
+
+    text: str
+    result: Prediction | AffordanceError
+
+    @classmethod
+    def of(cls, text: str, read: Callable[[], Prediction]) -> 'BatchAnswer':
+        """Return what `read` makes of a text; that it cannot be read is the answer too."""
+        try:
+            return cls(text, read())
+        except UnparsableAnswer as error:
+            return cls(text, error)
+
+
 @runtime_checkable
 class BatchModel(Protocol):
     """What a model may promise beside: answers to several questions at once, sooner than one by one."""
 
     def predict_batch(
         self, questions: Sequence[tuple[Frame | Sequence[Frame], Query]], *, stop: StopFlag | None = None
-    ) -> list[Prediction | AffordanceError]:
-        """Answer every question, in order; a refusal of one does not touch the others. `text` is what was written."""
+    ) -> list[BatchAnswer]:
+        """Answer every question, in order, as `predict` does.
+
+        An answer that cannot be read is a refusal in its place; anything else that `predict` raises is raised.
+        """
         ...
 
 

@@ -16,6 +16,7 @@ import torch
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.base import (
+    BatchAnswer,
     ModelInfo,
     Progress,
     ProgressCallback,
@@ -23,6 +24,7 @@ from affordance_ros.models.base import (
     check_stop,
     single_frame,
 )
+from affordance_ros.models.parts.batch_writing import Writer, write_batch
 from affordance_ros.models.parts.checkpoint_folder import checkpoint_folder
 from affordance_ros.models.parts.decoding import (
     DecodeSettings,
@@ -133,25 +135,61 @@ class RoboInter:
         Boxes, points and traces are about the newest frame; a choice, a decision or a plan looks at all of a clip.
         """
         task = _task(query)
-        frames = [single_frame(frame)] if isinstance(frame, Frame) or task.key else list(frame)
-        newest = single_frame(frames)
         report = progress or (lambda _: None)
         marks = [time.perf_counter()]
         with torch_errors('robointer', device=self._config.device):
             report(Progress('preprocess', 0.0))
-            question = query.text if self._profile.verbatim else ask(self._book, task, query)
-            ids = self.tokenizer.encode_prompt(chatml(with_images(question, len(frames))))
-            embeddings = self._embed(ids, frames, report, stop)
+            embeddings = self._prepared(frame, query, report, stop)
             marks.append(time.perf_counter())
             written = self._write(embeddings, self._guide(task, query), report, stop)
         text = self.tokenizer.decode(written.ids).strip()
         marks.append(time.perf_counter())
         report(Progress('parse', 1.0, text))
-        seconds = {'encode': marks[1] - marks[0], 'generate': marks[2] - marks[1], 'total': marks[2] - marks[0]}
+        return self._prediction(frame, query, written, marks)
+
+    def predict_batch(
+        self, questions: Sequence[tuple[Frame | Sequence[Frame], Query]], *, stop: StopFlag | None = None
+    ) -> list[BatchAnswer]:
+        """Answer several queries, of any tasks, their texts written together."""
+        marks = [time.perf_counter()]
+        with torch_errors('robointer', device=self._config.device):
+            prompts = [Prompt(self._prepared(frame, query, lambda _: None, stop)) for frame, query in questions]
+            marks.append(time.perf_counter())
+            guides = [self._guide(_task(query), query) for _, query in questions]
+            llm, settings = self.network.llm, self._config.settings(self._profile.decode)
+            answers = write_batch(
+                Writer(llm.model, llm.lm_head, self.tokenizer.eos_ids, settings), prompts, guides, stop
+            )
+        marks.append(time.perf_counter())
+        shares = [marks[0] + (mark - marks[0]) / len(questions) for mark in marks]
+        return [
+            BatchAnswer.of(
+                self.tokenizer.decode(written.ids).strip(), partial(self._prediction, frame, query, written, shares)
+            )
+            for (frame, query), written in zip(questions, answers, strict=True)
+        ]
+
+    def _prediction(
+        self, frame: Frame | Sequence[Frame], query: Query, written: Written, marks: Sequence[float]
+    ) -> Prediction:
+        """Return what the text says about the newest frame. marks: times before and after reading and writing."""
+        newest = single_frame(frame)
         size = newest.width, newest.height
+        text = self.tokenizer.decode(written.ids).strip()
+        seconds = {'encode': marks[1] - marks[0], 'generate': marks[2] - marks[1], 'total': marks[2] - marks[0]}
         prediction = Prediction('robointer', query, text, confidence=written.confidence, seconds=seconds)
         whole = written.ids[-1] in self.tokenizer.eos_ids
-        return to_prediction(prediction, task, Coordinates(size, size, shares=True), whole=whole)
+        return to_prediction(prediction, _task(query), Coordinates(size, size, shares=True), whole=whole)
+
+    def _prepared(
+        self, frame: Frame | Sequence[Frame], query: Query, report: ProgressCallback, stop: StopFlag | None
+    ) -> torch.Tensor:
+        """Return the rows of a question with its images."""
+        task = _task(query)
+        frames = [single_frame(frame)] if isinstance(frame, Frame) or task.key else list(frame)
+        question = query.text if self._profile.verbatim else ask(self._book, task, query)
+        ids = self.tokenizer.encode_prompt(chatml(with_images(question, len(frames))))
+        return self._embed(ids, frames, report, stop)
 
     def _embed(
         self, ids: Sequence[int], frames: Sequence[Frame], report: ProgressCallback, stop: StopFlag | None

@@ -8,11 +8,20 @@ are those of `robointer`; only the unit of the coordinates is another one: pixel
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.models.base import ModelInfo, Progress, ProgressCallback, StopFlag, check_stop, single_frame
+from affordance_ros.models.base import (
+    BatchAnswer,
+    ModelInfo,
+    Progress,
+    ProgressCallback,
+    StopFlag,
+    check_stop,
+    single_frame,
+)
 from affordance_ros.models.parts.decoding import DecodeSettings, Guide
 from affordance_ros.models.parts.device import count_memory, torch_errors
 from affordance_ros.models.parts.grammar import GuideVocabulary, check_fits
@@ -114,23 +123,29 @@ class RoboInterQwen:
 
         Boxes, points and traces are about the newest frame; a choice, a decision or a plan looks at all of a clip.
         """
-        name = query.task or TASK_OF_A_PLAIN_QUERY
-        check_known('task', name, BY_NAME)
-        task = BY_NAME[name]
-        frames = [single_frame(frame)] if isinstance(frame, Frame) or task.key else list(frame)
-        newest = single_frame(frames)
         listener = Listener(progress or (lambda _: None), stop)
         with torch_errors('robointer_qwen', device=self._config.device):
-            reply = self._ask(frames, query, task, listener)
+            check_stop(stop)
+            asking = self._asking(frame, query)
+            listener.report(Progress('preprocess', 0.0))
+            reply = self.asker.ask(asking, listener)
         listener.report(Progress('parse', 1.0, reply.text))
-        prediction = Prediction(
-            'robointer_qwen', query, reply.text, confidence=reply.written.confidence, seconds=reply.seconds
-        )
-        return to_prediction(prediction, task, _coordinates(newest, reply.sizes[-1]), whole=reply.whole)
+        return _prediction(frame, query, reply)
 
-    def _ask(self, frames: Sequence[Frame], query: Query, task: Task, listener: Listener) -> Reply:
-        check_stop(listener.stop)
-        listener.report(Progress('preprocess', 0.0))
+    def predict_batch(
+        self, questions: Sequence[tuple[Frame | Sequence[Frame], Query]], *, stop: StopFlag | None = None
+    ) -> list[BatchAnswer]:
+        """Answer several queries, of any tasks, their texts written together."""
+        with torch_errors('robointer_qwen', device=self._config.device):
+            replies = self.asker.ask_batch([self._asking(frame, query) for frame, query in questions], stop)
+        return [
+            BatchAnswer.of(reply.text, partial(_prediction, frame, query, reply))
+            for (frame, query), reply in zip(questions, replies, strict=True)
+        ]
+
+    def _asking(self, frame: Frame | Sequence[Frame], query: Query) -> Asking:
+        task = _task(query)
+        frames = [single_frame(frame)] if isinstance(frame, Frame) or task.key else list(frame)
         self.asker.check_sentence(query.sentence)
         question = query.sentence if self._profile.verbatim else ask(self._book, task, query)
         message = with_images(question, len(frames))
@@ -140,8 +155,7 @@ class RoboInterQwen:
             )
         prompt = chatml(place_images(message, len(frames), self._form))
         guide = self._guide(task, query, frames[-1])
-        asking = Asking(prompt, [each.rgb for each in frames], self._settings, guide=guide)
-        return self.asker.ask(asking, listener)
+        return Asking(prompt, [each.rgb for each in frames], self._settings, guide=guide)
 
     def _guide(self, task: Task, query: Query, newest: Frame) -> Guide | None:
         """Return what keeps the answer in the format of its task and in the image; a plan has none."""
@@ -185,6 +199,21 @@ class RoboInterQwen:
                 'quantization': self._config.quantization or 'none',
             },
         )
+
+
+def _task(query: Query) -> Task:
+    name = query.task or TASK_OF_A_PLAIN_QUERY
+    check_known('task', name, BY_NAME)
+    return BY_NAME[name]
+
+
+def _prediction(frame: Frame | Sequence[Frame], query: Query, reply: Reply) -> Prediction:
+    """Return what a reply says about the newest frame."""
+    written = Prediction(
+        'robointer_qwen', query, reply.text, confidence=reply.written.confidence, seconds=reply.seconds
+    )
+    coordinates = _coordinates(single_frame(frame), reply.sizes[-1])
+    return to_prediction(written, _task(query), coordinates, whole=reply.whole)
 
 
 def _coordinates(frame: Frame, seen: tuple[int, int]) -> Coordinates:

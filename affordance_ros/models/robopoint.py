@@ -7,14 +7,24 @@ Reads the official releases as they are: full checkpoints and unmerged LoRA, Vic
 
 import time
 from collections.abc import Sequence
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.models.base import ModelInfo, Progress, ProgressCallback, StopFlag, check_stop, single_frame
+from affordance_ros.models.base import (
+    BatchAnswer,
+    ModelInfo,
+    Progress,
+    ProgressCallback,
+    StopFlag,
+    check_stop,
+    single_frame,
+)
+from affordance_ros.models.parts.batch_writing import Writer, write_batch
 from affordance_ros.models.parts.conversation import TEMPLATES
 from affordance_ros.models.parts.decoding import Guide, Prompt, PromptCache, Session, Watch, Written, write
 from affordance_ros.models.parts.device import count_memory, torch_errors
@@ -47,6 +57,14 @@ __all__ = [
     'read_answer',
     'template_by_name',
 ]
+
+
+class _Asked(NamedTuple):
+    """A question with its image, original and as the network sees it."""
+
+    image: Frame
+    framed: Framed
+    query: Query
 
 
 class RoboPoint:
@@ -84,19 +102,46 @@ class RoboPoint:
         stop: StopFlag | None = None,
     ) -> Prediction:
         """Answer one query. task '' or 'points' gives keypoints and boxes, 'text' only the text of a free question."""
-        check_known('task', query.task, TASKS)
-        image = single_frame(frame)
         report = progress or (lambda _: None)
         marks = [time.perf_counter()]
         with torch_errors('robopoint', device=self._config.device):
+            asked = self._asked(frame, query)
             report(Progress('preprocess', 0.0))
-            framed = frame_image(image.rgb, self._framing)
-            embeddings = self._embed(query, framed, report, stop)
+            embeddings = self._embed(query, asked.framed, report, stop)
             marks.append(time.perf_counter())
             written = self._write(embeddings, self._guide(query), report, stop)
-        text = self.tokenizer.decode(written.ids).strip()
         marks.append(time.perf_counter())
-        report(Progress('parse', 1.0, text))
+        report(Progress('parse', 1.0, self.tokenizer.decode(written.ids).strip()))
+        return self._prediction(asked, written, marks)
+
+    def predict_batch(
+        self, questions: Sequence[tuple[Frame | Sequence[Frame], Query]], *, stop: StopFlag | None = None
+    ) -> list[BatchAnswer]:
+        """Answer several queries, their texts written together."""
+        marks = [time.perf_counter()]
+        with torch_errors('robopoint', device=self._config.device):
+            asked = [self._asked(frame, query) for frame, query in questions]
+            prompts = [Prompt(self._embed(each.query, each.framed, lambda _: None, stop)) for each in asked]
+            marks.append(time.perf_counter())
+            llm, settings = self.network.llm, self._config.settings(self._profile.decode)
+            writer = Writer(llm.model, llm.lm_head, (self.tokenizer.eos_id,), settings)
+            answers = write_batch(writer, prompts, [self._guide(each.query) for each in asked], stop)
+        marks.append(time.perf_counter())
+        shares = [marks[0] + (mark - marks[0]) / len(asked) for mark in marks]
+        return [
+            BatchAnswer.of(self.tokenizer.decode(written.ids).strip(), partial(self._prediction, each, written, shares))
+            for each, written in zip(asked, answers, strict=True)
+        ]
+
+    def _asked(self, frame: Frame | Sequence[Frame], query: Query) -> '_Asked':
+        check_known('task', query.task, TASKS)
+        image = single_frame(frame)
+        return _Asked(image, frame_image(image.rgb, self._framing), query)
+
+    def _prediction(self, asked: '_Asked', written: Written, marks: Sequence[float]) -> Prediction:
+        """Return what the text says. marks: times before and after reading and writing."""
+        image, framed, query = asked
+        text = self.tokenizer.decode(written.ids).strip()
         seconds = {'encode': marks[1] - marks[0], 'generate': marks[2] - marks[1], 'total': marks[2] - marks[0]}
         if query.task == 'text':
             return Prediction(model='robopoint', query=query, text=text, confidence=written.confidence, seconds=seconds)

@@ -3,6 +3,7 @@
 """Asking a benchmark: batches, shards, what is an answer and what an accident, and going on after either."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from affordance_ros.evaluation.asking import Asking, ask_with, run_record
 from affordance_ros.evaluation.engine import EngineRequest, LocalEngine, Question, open_engine
 from affordance_ros.evaluation.finished import finished_lines, throughput
 from affordance_ros.evaluation.questions import Item, Shard
-from affordance_ros.models.base import BatchModel, ModelInfo
+from affordance_ros.models.base import BatchAnswer, BatchModel, ModelInfo
 from affordance_ros.results import Frame, Prediction, Query
 
 COUNT = 11
@@ -74,13 +75,10 @@ class BatchEcho(Echo):
     """Answers batches too."""
 
     def predict_batch(self, questions, *, stop=None):  # noqa: ARG002
-        answers = []
-        for frame, query in questions:
-            try:
-                answers.append(self._answer(frame, query, len(questions)))
-            except UnparsableAnswer as error:
-                answers.append(error)
-        return answers
+        return [
+            BatchAnswer.of(query.text, partial(self._answer, frame, query, len(questions)))
+            for frame, query in questions
+        ]
 
 
 def ask(out, model=None, data=None, **more):
@@ -98,10 +96,13 @@ def test_a_model_that_takes_batches_is_asked_in_batches(tmp_path):
     ask(tmp_path / 'one', Echo(), batch=4)
     assert texts(tmp_path / 'one') == [f'{number} of 1' for number in range(COUNT)]
     ask(tmp_path / 'many', BatchEcho(refuse=5), batch=4)
-    assert texts(tmp_path / 'many') == [
-        'gibberish' if number == 5 else f'{number} of {4 if number < 8 else 3}' for number in range(COUNT)
+    lines = finished_lines(tmp_path / 'many')[1]
+    assert [line.get('answer') for line in lines] == [
+        None if number == 5 else f'{number} of {4 if number < 8 else 3}' for number in range(COUNT)
     ]
-    outcomes = [line['outcome'] for line in finished_lines(tmp_path / 'many')[1]]
+    # What the model wrote, which need not be the text of its prediction.
+    assert texts(tmp_path / 'many') == ['gibberish' if number == 5 else f'number {number}?' for number in range(COUNT)]
+    outcomes = [line['outcome'] for line in lines]
     assert outcomes.count('UNPARSABLE_ANSWER') == 1
 
 
@@ -146,7 +147,7 @@ def test_an_image_that_is_gone_is_a_refusal_and_the_rest_of_the_batch_is_asked(t
     lines = finished_lines(tmp_path)[1]
     assert lines[1]['outcome'] == 'NO_IMAGE'
     assert lines[1]['truth'] == {'number': 1}
-    assert [line['text'] for line in lines[:4]] == ['0 of 3', None, '2 of 3', '3 of 3']
+    assert [line.get('answer') for line in lines[:4]] == ['0 of 3', None, '2 of 3', '3 of 3']
 
 
 @pytest.mark.parametrize('code', [Code.OOM, Code.WORKER_DIED, Code.INTERNAL, Code.CANCELED])

@@ -54,7 +54,7 @@ def test_the_recorded_batch_of_the_official_program():
     pictures = [np.array(Image.open(ROOT / 'inputs' / f'{Path(name).stem}.png').convert('RGB')) for name in names]
     questions = [(Frame(rgb), Query(text)) for rgb, text in zip(pictures, texts, strict=True)]
     answers = model.predict_batch(questions)
-    assert all(isinstance(answer, UnparsableAnswer) for answer in answers)
+    assert all(isinstance(answer.result, UnparsableAnswer) for answer in answers)
     assert [answer.text for answer in answers] == RECORDS['text']
     profile, settings = PROFILES['eval'], DecodeSettings(N_NEW)
     askings = [
@@ -70,9 +70,9 @@ def test_a_batch_gives_the_predictions_of_one_by_one(files):
     checkpoint, sam2 = files
     model = load_model('affordance_r1', checkpoint, sam2=sam2, decode='constrained', profile='fast', max_new_tokens=110)
     assert isinstance(model, BatchModel)
-    for answer, (image, query) in zip(model.predict_batch(QUESTIONS), QUESTIONS, strict=True):
-        alone = model.predict(image, query)
-        assert answer.text == alone.text
+    for written, (image, query) in zip(model.predict_batch(QUESTIONS), QUESTIONS, strict=True):
+        alone, answer = model.predict(image, query), written.result
+        assert written.text == answer.text == alone.text
         assert answer.query == query
         assert np.array_equal(answer.boxes.boxes, alone.boxes.boxes)
         assert np.array_equal(answer.masks.masks, alone.masks.masks)
