@@ -10,6 +10,7 @@ from typing import Any
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.benchmark import Benchmark
 from affordance_ros.evaluation.records import Json
+from affordance_ros.models import list_models
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,15 @@ class Choice:
         if value not in known:
             raise AffordanceError(Code.BAD_INPUT, f'{name} must be one of {", ".join(known)}, got {value!r}')
         return value
+
+    def needs(self, *outputs: str) -> None:
+        """Raise BAD_INPUT for a known model that gives none of these fields of an answer, before it is loaded."""
+        models = {entry.name: entry.outputs for entry in list_models()}
+        if not models.get(self.model, frozenset(outputs)) & set(outputs):
+            fit = ', '.join(name for name, given in models.items() if given & set(outputs))
+            raise AffordanceError(
+                Code.BAD_INPUT, f'{self.model} gives no {" or ".join(outputs)}; models that do: {fit}'
+            )
 
     def check_settings(self, *known: str) -> None:
         """Raise BAD_INPUT for a setting that the data set does not know."""

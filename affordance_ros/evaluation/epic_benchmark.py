@@ -103,6 +103,7 @@ def _open_epic(choice: Choice) -> EpicBenchmark:
     if choice.coordinates:
         raise AffordanceError(Code.BAD_INPUT, 'epic_hands has no formats to choose from')
     choice.check_settings('pick', 'seed')
+    choice.needs('hands')
     strangers = [task for task in choice.tasks if task not in TASKS]
     if strangers:
         raise AffordanceError(Code.BAD_INPUT, f'{strangers[0]!r} is no task of epic_hands; known: {", ".join(TASKS)}')

@@ -95,6 +95,7 @@ def _open_hova(choice: Choice) -> HovaBenchmark:
     if choice.coordinates or choice.image_roots:
         raise AffordanceError(Code.BAD_INPUT, 'hova has no formats and no further folders of images to choose from')
     choice.check_settings('layout', 'labels')
+    choice.needs('heatmap')
     layout, labels = choice.setting('layout', LAYOUTS), choice.setting('labels', LABELS)
     data = Hova(choice.root, choice.split or 'test', layout, labels)
     sources = choice.tasks or tuple(source for source in data.sources if _is_there(data, source))

@@ -72,6 +72,7 @@ def _open_where2place(choice: Choice) -> PointBenchmark:
     if choice.tasks or choice.coordinates or choice.split:
         raise AffordanceError(Code.BAD_INPUT, 'where2place has no tasks, splits or formats to choose from')
     choice.check_settings('questions', 'unseen')
+    choice.needs('keypoints', 'boxes')
     name = str(choice.settings.get('questions', QUESTIONS[0]))
     data = Where2Place(choice.root, choice.image_roots, name, _range(choice.settings.get('unseen')))
     data.questions()  # says what is missing
@@ -92,6 +93,7 @@ def _open_roborefit(choice: Choice) -> PointBenchmark:
     if choice.coordinates or choice.split or choice.image_roots:
         raise AffordanceError(Code.BAD_INPUT, 'roborefit has no formats, splits or folders of images; choose --task')
     choice.check_settings('question')
+    choice.needs('keypoints', 'boxes')
     question = str(choice.settings.get('question', QUESTION))
     data = RoboRefIt(choice.root, choice.tasks or SPLITS[:2], question, POINT_SUFFIX)
     data.files()  # says what is missing

@@ -252,7 +252,9 @@ def test_what_is_missing_is_named(data, tmp_path):
         KIND.open(Choice(data, 'handsonvlm', ('rbhp',), split='train'))
     with pytest.raises(AffordanceError, match='known: vhp, rbhp'):
         KIND.open(Choice(data, 'handsonvlm', ('abc',)))
-    benchmark = KIND.open(Choice(data, 'robopoint'))
+    with pytest.raises(AffordanceError, match='robopoint gives no hands; models that do: handsonvlm'):
+        KIND.open(Choice(data, 'robopoint'))
+    benchmark = KIND.open(Choice(data, 'handsonvlm'))
     points_only = Prediction('robopoint', next(benchmark.items()).query)
     with pytest.raises(AffordanceError, match='gives no hand paths'):
         benchmark.record(points_only)

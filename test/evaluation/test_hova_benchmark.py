@@ -164,6 +164,8 @@ def test_what_is_missing_or_does_not_fit_is_named(data, tmp_path):
         HOVA.open(Choice(data, 'glover', settings={'radius': 5}))
     with pytest.raises(AffordanceError, match=r'handal\.json'):
         HOVA.open(Choice(tmp_path, 'glover'))
+    with pytest.raises(AffordanceError, match='robopoint gives no heatmap; models that do: glover, glover_plus'):
+        HOVA.open(Choice(data, 'robopoint'))
     with pytest.raises(AffordanceError, match='gives no heat map'):
         HOVA.open(Choice(data, 'glover')).record(
             Prediction('fake', next(HOVA.open(Choice(data, 'glover')).items()).query)
