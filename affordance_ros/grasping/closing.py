@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affordance_ros.geometry.camera import project
+from affordance_ros.geometry.quantiles import quantiles
 from affordance_ros.geometry.scene_cloud import SceneCloud
 from affordance_ros.geometry.surface import crop
 from affordance_ros.grasping.candidates import Anchor, Candidates
@@ -103,7 +104,8 @@ def closing(  # noqa: PLR0913 - one candidate and what it is tried on
         rotation = rotation @ _turns(angle, tilt)
         low, high = low - RIM_M, high + RIM_M
     pad = near.pitch_m / 2
-    first, last = float(np.quantile(part[:, 1], 0.01)) - pad, float(np.quantile(part[:, 1], 0.99)) + pad
+    first, last = quantiles(part[:, 1], 0.01, 0.99)
+    first, last = first - pad, last + pad
     pose = np.eye(4)
     pose[:3, :3] = rotation
     pose[:3, 3] = anchor.point + rotation @ (0.0, (first + last) / 2, insert)
@@ -111,7 +113,7 @@ def closing(  # noqa: PLR0913 - one candidate and what it is tried on
     seen = [_side_seen(part, edge, sign) for edge, sign in ((first, -1), (last, 1))]
     hidden = abs(float(rotation[:, 1] @ ray)) > ray_limit and sum(seen) < 2
     asked = 1.0 if near.asked is None else _share(part, near.asked[slab], first, last)
-    engaged = insert - float(np.quantile(part[:, 2], 0.02))
+    engaged = insert - quantiles(part[:, 2], 0.02)[0]
     slope = _slope(part, insert, (first, last))
     between = part[(part[:, 1] >= first) & (part[:, 1] <= last)]
     friction = _friction(between, half, insert) if wall is None else wall.friction
@@ -136,8 +138,9 @@ def _misfit(part: Array, bounds: tuple[float, float], along: int) -> tuple[float
         strip = part[(part[:, along] >= left) & (part[:, along] < right), 1]
         if len(strip) >= 3:
             places.append((left + right) / 2)
-            lows.append(float(np.quantile(strip, 0.03)))
-            highs.append(float(np.quantile(strip, 0.97)))
+            low, high = quantiles(strip, 0.03, 0.97)
+            lows.append(low)
+            highs.append(high)
     if len(places) < 3:
         return 0.0, 0.0
     x = np.array(places) - np.mean(places)
@@ -180,7 +183,8 @@ def _slope(part: Array, insert: float, ends: tuple[float, float]) -> float:
     upper = part[part[:, 2] < before, 1]
     if len(upper) < 4:
         return 2.0
-    growth = max(float(np.quantile(upper, 0.02)) - ends[0], ends[1] - float(np.quantile(upper, 0.98)))
+    low, high = quantiles(upper, 0.02, 0.98)
+    growth = max(low - ends[0], ends[1] - high)
     return max(0.0, growth - 0.0007) / max(insert - before, 1e-4)
 
 

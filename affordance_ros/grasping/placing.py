@@ -13,7 +13,7 @@ from affordance_ros.geometry.scene_cloud import SceneCloud
 from affordance_ros.results import Abstention, Contact, PlaceTarget
 
 Array = npt.NDArray[Any]
-RINGS = 24
+SECTORS, RINGS = 12, 3
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def place_contact(cloud: SceneCloud, contact: Contact, settings: PlaceSettings) 
     middle, normal = _plane(ground if len(ground) >= 12 else offsets, normal)
     height = (offsets - middle) @ normal
     flat = offsets - np.outer(height, normal)
-    tried = [_patch(flat, height, move, (sigma, cloud.pitch_m), settings) for move in _moves(normal, settings.search_m)]
+    tried = [_patch(flat, height, move, sigma, settings) for move in _moves(normal, settings.search_m)]
     free = [item for item in tried if isinstance(item, tuple)]
     if not free:
         first = tried[0]
@@ -100,19 +100,34 @@ def _moves(normal: Array, reach: float) -> list[Array]:
 
 
 def _patch(
-    flat: Array, height: Array, move: Array, scales: tuple[float, float], settings: PlaceSettings
+    flat: Array, height: Array, move: Array, sigma: float, settings: PlaceSettings
 ) -> tuple[Array, float, float, float] | Code:
     """Return (move, covered, uneven, room) of a patch where a thing can stand, or why it cannot."""
-    sigma, pitch = scales
     away = np.linalg.norm(flat - move, axis=1)
     tall = (height > settings.uneven_m + 3 * sigma) & (height < settings.height_m)
     room = float((away[tall] - settings.radius_m).min(initial=0.05))
     if (tall & (away < settings.radius_m)).sum() > 2:
         return Code.NOT_FREE
-    under = (away < settings.radius_m) & (np.abs(height) < 0.03)
-    expected = np.pi * settings.radius_m**2 / (2 * pitch) ** 2  # a slanted view shows fewer points
-    covered = min(1.0, float(under.sum()) / max(expected, 1.0))
+    within = away < settings.radius_m
+    level = np.abs(height) < settings.uneven_m + 3 * sigma
+    covered = _covered((flat - move)[within & level], settings.radius_m)
+    under = within & (np.abs(height) < 0.03)
     uneven = float(np.quantile(np.abs(height[under]), 0.95)) if under.sum() >= 6 else np.inf
     if covered < settings.covered or uneven > settings.uneven_m + 2.5 * sigma:
         return Code.NOT_FLAT
     return move, covered, uneven, max(0.0, room)
+
+
+def _covered(points: Array, radius: float) -> float:
+    """Return the share of the cells of a disc (sectors, rings) that hold ground. points: (N, 3) from its middle."""
+    if len(points) < SECTORS:
+        return 0.0
+    spread = points - points.mean(axis=0)
+    side, other = np.linalg.svd(spread, full_matrices=False)[2][:2]
+    x, y = points @ side, points @ other
+    sector = ((np.arctan2(y, x) / (2 * np.pi) + 0.5) * SECTORS).astype(int) % SECTORS
+    ring = np.minimum(np.hypot(x, y) / radius * RINGS, RINGS - 1).astype(int)
+    # The cells of the inmost ring are smaller than the pitch of the cloud: it counts as one.
+    inmost = float((ring == 0).any())
+    cells = len(np.unique((sector * RINGS + ring)[ring > 0]))
+    return (inmost + cells) / (1 + SECTORS * (RINGS - 1))

@@ -20,7 +20,7 @@ def refusal(task: Task, part: Array, anchors: list[Anchor], search: Search) -> A
     """Return why nothing holds: TOO_THIN, TOO_WIDE, LOW_SCORE or NO_CLEARANCE, with what was measured."""
     contact, gripper, settings = task.contact, task.gripper, task.settings
     own = own_width(part, anchors[0], gripper, settings)
-    if not len(part) or 0 < search.thickest_m < settings.min_width_m:
+    if not len(part) or 0 < search.thickest_m < settings.min_width_m or _on_table(task):
         text = 'nothing here stands out enough to put fingers around'
         return abstain(Code.TOO_THIN, f'{text}; point at a part that does', contact, width_m=search.thickest_m)
     if own + settings.margin_m > gripper.max_aperture_m:
@@ -44,6 +44,14 @@ def refusal(task: Task, part: Array, anchors: list[Anchor], search: Search) -> A
         unseen=float(search.blind),
         width_m=own,
     )
+
+
+def _on_table(task: Task) -> bool:
+    """Tell whether the contact lies on the support plane, which nothing can be put around."""
+    plane = task.cloud.plane
+    if plane is None:
+        return False
+    return abs(float(task.contact.point @ plane.normal - plane.offset)) < max(3 * plane.residual_m, 0.002)
 
 
 def own_width(part: Array, anchor: Anchor, gripper: GripperSettings, settings: GraspSettings) -> float:

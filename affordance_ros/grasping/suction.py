@@ -13,18 +13,18 @@ from affordance_ros.geometry.scene_cloud import SceneCloud
 from affordance_ros.grasping.anchors import anchors_of, part_of
 from affordance_ros.grasping.candidates import Anchor, GraspSettings
 from affordance_ros.grasping.clearance import Surroundings, clearance
-from affordance_ros.grasping.closing import closeup
 from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.grasping.refusing import abstain
 from affordance_ros.results import Abstention, Contact, GraspTarget
 
 Array = npt.NDArray[Any]
 SECTORS = 12
+OTHER_M = 0.008  # so far off the plane of the cup lies another part
 
 
 @dataclass(frozen=True)
 class Seal:
-    """How a cup lies on the surface: camera_from_tcp, the share of the lip on the surface, unevenness in metres."""
+    """How a cup lies on the surface: camera_from_tcp, the share of the lip on the surface, its unevenness in m."""
 
     pose: Array
     covered: float
@@ -54,7 +54,7 @@ def suction_contact(
         best = max((seal.covered for _, seal in seals), default=0.0)
         text = f'no place of the part is as large as the cup of {2000 * gripper.cup_radius_m:.0f} mm'
         return abstain(Code.TOO_THIN, f'{text}; use a smaller cup or a gripper', contact, covered=best)
-    noise = 2 * cloud.noise.sigma(float(contact.point[2]))
+    noise = cloud.noise.sigma(float(contact.point[2]))  # of a sector of the lip: a few pixels, so less than two of one
     smooth = [(anchor, seal) for anchor, seal in large if seal.uneven_m <= gripper.cup_give_m + noise]
     if not smooth:
         least = min(seal.uneven_m for _, seal in large)
@@ -76,30 +76,34 @@ def suction_contact(
 def _seal(
     anchor: Anchor, cloud: SceneCloud, region: npt.NDArray[np.bool_] | None, gripper: GripperSettings
 ) -> Seal | None:
-    near = closeup(anchor, cloud, region)
-    points = near.points if near.asked is None else near.points[near.asked]
-    # The support plane itself may be sucked at; closeup leaves it out, so take the cloud where nothing else is left.
-    if len(points) < 8:
-        points, _ = cloud.near(anchor.point, 2 * gripper.cup_radius_m)
+    """Lay the cup on the surface about an anchor; None where there is next to nothing to lay it on."""
     radius = gripper.cup_radius_m
-    disc = points[(points**2).sum(axis=1) < (1.15 * radius) ** 2]
+    disc, place = cloud.near(anchor.point, 1.15 * radius)
+    if region is not None and len(disc):
+        disc = disc[region[tuple(np.minimum(place * cloud.step, np.array(region.shape) - 1).T)]]
     if len(disc) < 8:
         return None
-    middle = np.median(disc, axis=0)
-    normal = np.linalg.eigh((disc - middle).T @ (disc - middle))[1][:, 0]
+    middle, normal = _plane(disc)
+    middle, normal = _plane(disc[np.abs((disc - middle) @ normal) < OTHER_M])
     normal = normal if normal @ anchor.point < 0 else -normal
     height = (disc - middle) @ normal
     side = np.cross(normal, (0.0, 0, 1.0) if abs(normal[2]) < 0.9 else (1.0, 0, 0))
     side /= np.linalg.norm(side)
     other = np.cross(normal, side)
     flat = np.column_stack((disc @ side, disc @ other))
-    lip = np.abs(np.linalg.norm(flat, axis=1) - 0.85 * radius) < 0.3 * radius
+    lip = (np.abs(np.linalg.norm(flat, axis=1) - 0.85 * radius) < 0.3 * radius) & (np.abs(height) < OTHER_M)
     sector = ((np.arctan2(flat[lip, 1], flat[lip, 0]) / (2 * np.pi) + 0.5) * SECTORS).astype(int) % SECTORS
-    covered = len(np.unique(sector)) / SECTORS
+    ends = np.array([np.median(height[lip][sector == index]) for index in np.unique(sector)])
     pose = np.eye(4)
     pose[:3, :3] = np.column_stack((np.cross(side, -normal), side, -normal))
-    pose[:3, 3] = anchor.point + float(np.median(height)) * normal + (middle @ normal) * normal
-    return Seal(pose, covered, float(np.quantile(np.abs(height), 0.9)))
+    pose[:3, 3] = anchor.point + (middle @ normal) * normal
+    return Seal(pose, len(ends) / SECTORS, float(np.ptp(ends)) if len(ends) else np.inf)
+
+
+def _plane(points: Array) -> tuple[Array, Array]:
+    """Return the middle (3,) and the normal (3,) of points."""
+    middle = np.median(points, axis=0) if len(points) else np.zeros(3)
+    return middle, np.linalg.eigh((points - middle).T @ (points - middle))[1][:, 0]
 
 
 def _target(
