@@ -47,7 +47,7 @@ class Camera:
         if settings.input_need_depth and settings.depth_registration == 'auto':
             self.further['depth_info'] = (f'{prefix}depth/camera_info', CameraInfo)
         self._subscriptions: dict[str, Any] = {}
-        self._arrivals = {stream: deque[float](maxlen=30) for stream in STREAMS}
+        self._arrivals = {stream: deque[float](maxlen=30) for stream in (*STREAMS, 'bundle')}
         self._opened_at = 0.0
 
     def open(self) -> None:
@@ -85,8 +85,10 @@ class Camera:
         image = Unread(kind, arrived)
         if stream == 'image' and self.keep_clip:
             self.clip.add(image.stamp_ns, image)
-        add = self.store.add_image if stream == 'image' else self.store.add_depth
+        add, before = self.store.add_image if stream == 'image' else self.store.add_depth, self.store.counters.bundles
         add(image.stamp_ns, image)
+        if self.store.counters.bundles != before:
+            self._arrivals['bundle'].append(time.monotonic())
 
     def rate(self, stream: str) -> float:
         """Return messages per second over the last few, 0 when none comes."""

@@ -25,6 +25,7 @@ from affordance_ros import msg, srv
 from affordance_ros.bags import BagWriter, Recorded
 from affordance_ros.errors import Code
 from affordance_ros.nodes import conversions as convert
+from affordance_ros.nodes.diagnostics import NOT_ACTIVE
 
 CAMERA = QoSProfile(depth=10)
 RELIABLE = QoSProfile(depth=10)
@@ -91,7 +92,7 @@ class DemoClient(Node):
 
     def _diagnose(self, array: DiagnosticArray) -> None:
         for status in array.status:
-            self.active[status.name] = status.message != 'not active'
+            self.active[status.name] = not status.message.startswith(NOT_ACTIVE)
 
     def heard(self, topic: str) -> bool:
         """Tell whether a recorded topic is connected: the camera has to be seen, the others need a publisher."""

@@ -16,6 +16,7 @@ from rclpy.utilities import remove_ros_args
 
 from affordance_ros.models.memory import free_bytes
 from affordance_ros.nodes.camera_check import Finding, check_camera, wirings
+from affordance_ros.nodes.diagnostics import ACTIVE
 from affordance_ros.nodes.graph_listener import GraphListener
 from affordance_ros.nodes.running import prepare_transport
 
@@ -56,7 +57,7 @@ def _node(graph: GraphListener, name: str) -> Iterator[Finding]:
         yield 'note', f'{name} diagnostics', 'none heard', 'is /diagnostics remapped?'
         return
     values = {entry.key: entry.value for entry in status.values}
-    if status.message not in ('active', 'not active'):
+    if status.message != ACTIVE:
         yield 'missing', f'{name} says', status.message, 'see the lines about its camera and its model'
     for key in SHOWN:
         if values.get(key):

@@ -23,7 +23,7 @@ def input_health(source: FrameSource) -> dict[str, str]:
         prefix = f'{name} ' if name else ''
         newest = camera.store.newest
         values |= {f'{prefix}{key}': str(getattr(camera.store.counters, key)) for key in COUNTS}
-        values |= {f'{prefix}{stream} Hz': f'{camera.rate(stream):.1f}' for stream in camera.topics}
+        values |= {f'{prefix}{stream} Hz': f'{camera.rate(stream):.1f}' for stream in (*camera.topics, 'bundle')}
         values |= {f'{prefix}{stream} topic': camera.topic(stream) for stream in camera.topics}
         values[f'{prefix}image age s'] = f'{source.age_s(newest):.3f}' if newest else 'no image'
     values['depth valid ratio'] = f'{source.valid_ratio:.2f}' if np.isfinite(source.valid_ratio) else 'not known yet'
@@ -79,7 +79,7 @@ def trouble(source: FrameSource, models: ModelHost, silent_s: float) -> str:
 def _silent(camera: Camera, silent_s: float) -> str:
     for stream in camera.topics:
         if camera.silence(stream) > silent_s:
-            return f'nothing on {camera.topic(stream)} for {camera.silence(stream):.0f} s'
+            return f'nothing on {camera.topic(stream)} for {camera.silence(stream):.0f} s{camera.offered(stream)}'
     return ''
 
 

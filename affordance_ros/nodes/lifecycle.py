@@ -7,17 +7,16 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.nodes.diagnostics import DiagnosticReporter
 from affordance_ros.nodes.parameters import changed, declare, refuse_unless_live
 
 SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-DIAGNOSTICS_S = 1.0
 RESULT = QoSProfile(depth=5)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -33,11 +32,10 @@ class SuiteNode(LifecycleNode):
         self.settings = declare(self, parameters)
         self.active = self.configured = self.ending = False
         self.last_refusal: AffordanceError | None = None
-        self._failure = ''  # why the last transition failed
+        self.failure = ''  # why the last transition failed
         self._answer_transitions_always()
         self.add_on_set_parameters_callback(self._on_set_parameters)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self.create_timer(DIAGNOSTICS_S, self._publish_diagnostics, callback_group=MutuallyExclusiveCallbackGroup())
+        self._diagnostics = DiagnosticReporter(self)
 
     def start(self) -> None:
         """Load what takes long (lifecycle: configure)."""
@@ -77,7 +75,7 @@ class SuiteNode(LifecycleNode):
     def require_active(self) -> None:
         """Raise NOT_ACTIVE with the reason when the node does not answer."""
         if not self.active:
-            reason = f' ({self._failure})' if self._failure else ''
+            reason = f' ({self.failure})' if self.failure else ''
             name, state = self.get_fully_qualified_name(), self.state_label
             text = f'{name} is not active but {state}; configure and activate it{reason}'
             raise AffordanceError(Code.NOT_ACTIVE, text)
@@ -173,7 +171,7 @@ class SuiteNode(LifecycleNode):
             if undo is not None:
                 self._release('undo', undo)
             return TransitionCallbackReturn.FAILURE
-        self._failure = ''
+        self.failure = ''
         return TransitionCallbackReturn.SUCCESS
 
     def _release(self, verb: str, step: Callable[[], None]) -> TransitionCallbackReturn:
@@ -190,7 +188,7 @@ class SuiteNode(LifecycleNode):
         known = isinstance(error, AffordanceError)
         why = error if known else AffordanceError(Code.INTERNAL, f'{type(error).__name__}: {error}')
         assert isinstance(why, AffordanceError)
-        self.last_refusal, self._failure = why, why.message
+        self.last_refusal, self.failure = why, why.message
         told = f': {why.code.name}: {why.message}' if known else f':\n{traceback.format_exc()}'
         self.get_logger().error(f'could not {verb}{told}')
 
@@ -205,14 +203,3 @@ class SuiteNode(LifecycleNode):
         self.settings = settings
         self.apply()
         return SetParametersResult(successful=True)
-
-    def _publish_diagnostics(self) -> None:
-        refusal, trouble = self.last_refusal, self.trouble() if self.active else 'not active'
-        level = DiagnosticStatus.WARN if trouble else DiagnosticStatus.OK
-        status = DiagnosticStatus(level=level, name=self.get_fully_qualified_name(), hardware_id='affordance_ros')
-        status.message = trouble or 'active'
-        values = self.health() | {'last refusal': f'{refusal.code.name}: {refusal.message}' if refusal else ''}
-        status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(array)

@@ -137,6 +137,9 @@ def test_diagnostics_say_what_is_wrong_and_what_is_measured(suite) -> None:
     values = {v.key: v.value for v in latest().values}
     assert values['model state'] == 'ready'
     assert float(values['image Hz']) > 1
+    assert float(values['bundle Hz']) > 1
+    assert values['state'] == 'active'
+    assert values['image topic'] == '/image'
     assert float(values['depth valid ratio']) > 0.9
     assert float(values['node MiB']) > 10
     assert float(values['model MiB']) > 10
@@ -145,6 +148,7 @@ def test_diagnostics_say_what_is_wrong_and_what_is_measured(suite) -> None:
     suite.camera.shot = Shot(color=False, depth=False, info=False)
     client.wait_for(lambda: 'nothing on' in latest().message, what='the trouble')
     assert ord(latest().level) == 1
+    assert '1 publisher(s) offering RELIABLE VOLATILE' in latest().message
 
     def stamps() -> list[float]:
         own = [array.header.stamp for array in list(status) if array.status[0].name == '/target_node']
