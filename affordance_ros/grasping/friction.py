@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affordance_ros.geometry.quantiles import quantiles
+
 Array = npt.NDArray[Any]
 GIVE_M = 0.0006  # how far a pad gives way
 COLUMNS, FINE = 7, 13
@@ -62,7 +64,7 @@ def across_fingers(part: Array, half: float) -> Faces | None:
     for index in range(COLUMNS):
         y = part[column == index, 1]
         if len(y) >= 3:
-            ends[:, index] = np.quantile(y, (0.03, 0.97))
+            ends[:, index] = quantiles(y, 0.03, 0.97)
     known = np.isfinite(ends[0])
     if known.sum() < 5:
         return None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affordance_ros.geometry.quantiles import quantiles
 from affordance_ros.grasping.friction import Faces, friction_needed
 
 Array = npt.NDArray[Any]
@@ -41,11 +42,12 @@ def wall_between(part: Array, half: float, insert: float) -> Wall | None:
 
     part: (N, 3) points, hand axes (y closing, z approach). half: of the finger's width. insert: z of the tips.
     """
-    top = float(np.quantile(part[:, 2], 0.02))
+    (top,) = quantiles(part[:, 2], 0.02)
     if insert - top < 2 * RIM_M:
         return None
-    first, last = float(np.quantile(part[:, 1], 0.01)), float(np.quantile(part[:, 1], 0.99))
-    rim = float(np.subtract(*np.quantile(part[part[:, 2] < top + RIM_M, 1], (0.95, 0.05))))
+    first, last = quantiles(part[:, 1], 0.01, 0.99)
+    low, high = quantiles(part[part[:, 2] < top + RIM_M, 1], 0.05, 0.95)
+    rim = high - low
     if last - first > SHEET_M and rim > min(SHEET_M, 0.5 * (last - first)):
         return None
     below = part[part[:, 2] > top + RIM_M]
