@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HOVA-500K asked and scored from end to end on a small data set of the owners' layout."""
 
+import io
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from affordance_ros.cli import app
 from affordance_ros.errors import AffordanceError
-from affordance_ros.evaluation.attachments import located, stored
+from affordance_ros.evaluation.attachments import Attachment, located, stored
 from affordance_ros.evaluation.benchmark import Asking, ask, finished_lines, run_record
 from affordance_ros.evaluation.benchmark_kind import Choice
 from affordance_ros.evaluation.benchmarks import BENCHMARKS
@@ -24,6 +25,11 @@ from affordance_ros.results import Heatmap, Prediction
 
 PARITY = Path(__file__).parents[1] / 'data' / 'parity' / 'glover'
 HOVA = BENCHMARKS['hova']
+RECORDED = json.loads((PARITY / 'expected' / 'metric_cases.json').read_text())
+# With the radius of eval.py, and numbers that are none of them NaN.
+FINITE = [
+    case for case in RECORDED['cases'] if case['kind'] == 'random' or ('sim_part' in case and case['radius'] == 50)
+]
 WIDTH, HEIGHT = 96, 64
 COUNT = 2
 FOLDERS = {
@@ -222,3 +228,25 @@ def test_the_training_split_has_a_fourth_source(data, tmp_path):
     scores = scored(tmp_path / 'out')
     assert list(scores) == ['3doi']
     assert scores['3doi']['of_all']['sim'] == pytest.approx(1)
+
+
+def png(array):
+    content = io.BytesIO()
+    Image.fromarray(array).save(content, 'PNG')
+    return Attachment(content.getvalue(), '.png')
+
+
+@pytest.mark.parametrize('case', FINITE, ids=lambda case: case['id'])
+def test_the_recorded_cases_come_out_of_answers_on_disk(tmp_path, case):
+    """A map and a truth that lie in files give the numbers that the official functions gave for the arrays."""
+    with np.load(PARITY / 'expected' / 'metric_cases.npz') as arrays:
+        prediction = arrays[f'{case["id"]}_pred'].astype(np.float32)
+        truth = arrays[f'{case["id"]}_gt']
+        part = arrays.get(f'{case["id"]}_part')
+    line = {
+        'key': 'x', 'outcome': 'OK', 'size': list(prediction.shape[::-1]), 'map': map_file(Heatmap(prediction)),
+        'truth': {'source': 'handal', 'map': png(truth), 'part': None if part is None else png(part)},
+    }  # fmt: skip
+    official = HOVA.score([located(stored(line, tmp_path), tmp_path)], {})['handal']['official']
+    for name in ('kld', 'sim', 'nss', *(('sim_part',) if part is not None else ())):
+        assert official[name] == pytest.approx(float(case[name]), abs=1e-6, rel=1e-6, nan_ok=True)
