@@ -22,7 +22,7 @@ CONFIG = Path(__file__).parents[2] / 'config'
 FRAME = Frame(np.random.default_rng(5).integers(0, 255, (120, 160, 3), dtype=np.uint8))
 SEEN = (168, 112)  # what patches of 14 make of it, two a side to a token
 QUERY = Query('the handle of the mug')
-FAMILIES = ('qwen2_5_vl', 'qwen3_vl')
+FAMILIES = ('qwen2_5_vl', 'qwen3_vl', 'qwen3_vl_moe')
 
 
 @pytest.fixture(scope='module')
@@ -160,6 +160,7 @@ def test_embodied_r1_asks_for_eight_waypoints(load):
 
 def test_the_dialect_is_that_of_the_family_unless_it_is_named(load):
     assert load('qwen2_5_vl').describe().settings['dialect'] == 'qwen2_5_vl'
+    assert load('qwen3_vl_moe').describe().settings['dialect'] == 'qwen3_vl'
     settings = load('qwen3_vl').describe().settings
     assert (settings['dialect'], settings['coordinates'], settings['thinks']) == ('qwen3_vl', 'thousand', 'False')
     assert asked(load('qwen3_vl'), QUERY)[0].startswith('<|im_start|>user\n<|vision_start|>')

@@ -19,7 +19,7 @@ from affordance_ros.models.parts.qwen_vl_asking import IMAGE, Asking, Listener, 
 from affordance_ros.models.parts.qwen_vl_image import Preparation, stretch  # noqa: E402
 from affordance_ros.models.parts.text_options import TextOptions  # noqa: E402
 
-FAMILIES = ('qwen2_5_vl', 'qwen3_vl')
+FAMILIES = ('qwen2_5_vl', 'qwen3_vl', 'qwen3_vl_moe')
 RNG = np.random.default_rng(3)
 IMAGES = [RNG.integers(0, 255, shape, dtype=np.uint8) for shape in ((120, 200, 3), (96, 70, 3))]
 TEXT = f'<|im_start|>user\n{IMAGE}{IMAGE}Where is the cup?<|im_end|>\n<|im_start|>assistant\n'
@@ -57,7 +57,8 @@ def test_logits_and_greedy_ids_equal_the_class_of_transformers(pair):
     prompt = ours.prompt(TEXT, [ours.look(image) for image in IMAGES])
     with torch.inference_mode():
         want = module(**inputs).logits[0, -1]
-        ids = module.generate(**inputs, do_sample=False, max_new_tokens=12, repetition_penalty=1.3)
+        stop = list(ours.generation.eos_ids)
+        ids = module.generate(**inputs, do_sample=False, max_new_tokens=12, repetition_penalty=1.3, eos_token_id=stop)
     session = ours.session(prompt)
     torch.testing.assert_close(session.logits, want, atol=2e-5, rtol=0)
     written = write(session, ours.generation.eos_ids, DecodeSettings(12, repetition_penalty=1.3))
@@ -71,7 +72,7 @@ def test_an_image_moves_the_answer_through_every_path(pair):
     logits = ours.session(prompt).logits
     other = ours.prompt(ONE % 'cup', [ours.look(IMAGES[0][::-1].copy())])
     assert (ours.session(other).logits - logits).abs().max() > 0.05
-    assert (prompt.extra is not None) == (ours.network.config.model_type == 'qwen3_vl')
+    assert (prompt.extra is not None) == (ours.network.config.model_type != 'qwen2_5_vl')
     if prompt.extra is not None:
         without = replace(prompt, extra=None)
         network = ours.network.text
@@ -147,6 +148,13 @@ def test_quantized_text_keeps_the_tower_and_stays_near(tmp_path, quantization, t
     torch.testing.assert_close(rounded.look(IMAGES[0]).features, exact.look(IMAGES[0]).features)
     want, got = (each.session(each.prompt(ONE % 'cup', [each.look(IMAGES[0])])).logits for each in (exact, rounded))
     assert 0 < (got - want).abs().max() < tolerance
+
+
+def test_experts_are_not_quantized_by_halves(tmp_path):
+    write_checkpoint(tmp_path, Tiny('qwen3_vl_moe'))
+    with pytest.raises(AffordanceError, match='experts') as caught:
+        asker(tmp_path, quantization='int8')
+    assert caught.value.code == Code.BAD_INPUT
 
 
 @pytest.mark.parametrize('family', FAMILIES)

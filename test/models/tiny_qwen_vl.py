@@ -14,6 +14,8 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
+    Qwen3VLMoeConfig,
+    Qwen3VLMoeForConditionalGeneration,
 )
 
 SPECIAL = (
@@ -26,6 +28,7 @@ _ROWS = 288  # of the embedding; more than the tokenizer has tokens, as in the r
 _CLASSES = {
     'qwen2_5_vl': (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration),
     'qwen3_vl': (Qwen3VLConfig, Qwen3VLForConditionalGeneration),
+    'qwen3_vl_moe': (Qwen3VLMoeConfig, Qwen3VLMoeForConditionalGeneration),
 }
 
 
@@ -99,19 +102,21 @@ def _config(tiny):
     }  # fmt: skip
     ids = {'image_token_id': special_id('<|image_pad|>'), 'video_token_id': special_id('<|video_pad|>')}
     ids |= {f'vision_{end}_token_id': special_id(f'<|vision_{end}|>') for end in ('start', 'end')}
-    if tiny.family == 'qwen3_vl':
-        text |= {'head_dim': 12, 'model_type': 'qwen3_vl_text'}
+    if tiny.family != 'qwen2_5_vl':
+        text |= {'head_dim': 12, 'model_type': f'{tiny.family}_text'}
         text['rope_scaling'] |= {'mrope_interleaved': True}
+        if tiny.family == 'qwen3_vl_moe':
+            text |= {'num_experts': 4, 'num_experts_per_tok': 2, 'moe_intermediate_size': 20}
         vision |= {
             'patch_size': 16, 'num_position_embeddings': 64, 'deepstack_visual_indexes': [0, 1],
-            'hidden_act': 'gelu_pytorch_tanh', 'model_type': 'qwen3_vl',
+            'hidden_act': 'gelu_pytorch_tanh', 'model_type': tiny.family,
         }  # fmt: skip
     else:
         vision |= {
             'patch_size': 14, 'window_size': 112, 'fullatt_block_indexes': [1], 'hidden_act': 'silu',
             'model_type': 'qwen2_5_vl',
         }  # fmt: skip
-    nested = tiny.nested or tiny.family == 'qwen3_vl'
+    nested = tiny.nested or tiny.family != 'qwen2_5_vl'
     return {
         'architectures': [_CLASSES[tiny.family][1].__name__], 'model_type': tiny.family,
         'tie_word_embeddings': tiny.tied, 'vision_config': vision, **ids, **({'text_config': text} if nested else text),
@@ -137,6 +142,8 @@ def _named(module, tiny):
             continue
         if tiny.old_names:
             name = name.replace('model.visual.', 'visual.').replace('model.language_model.', 'model.')
+            if name.endswith(('experts.gate_up_proj', 'experts.down_proj')):
+                tensor = tensor.transpose(1, 2)  # as the releases keep experts
         names[name] = tensor.contiguous()
     return names
 

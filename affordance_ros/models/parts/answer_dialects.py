@@ -156,4 +156,4 @@ _ALL = (
     Dialect('unit_points', 'unit', 'list', _UNIT_ASKS),
 )  # fmt: skip
 DIALECTS = {dialect.name: dialect for dialect in _ALL}
-OF_FAMILY = {'qwen2_5_vl': 'qwen2_5_vl', 'qwen3_vl': 'qwen3_vl'}
+OF_FAMILY = {'qwen2_5_vl': 'qwen2_5_vl', 'qwen3_vl': 'qwen3_vl', 'qwen3_vl_moe': 'qwen3_vl'}

@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reading Qwen2.5-VL and Qwen3-VL checkpoints: empty modules of transformers, filled key by key.
+"""Reading Qwen2.5-VL and Qwen3-VL checkpoints, experts too: empty modules of transformers, filled key by key.
 
 Files carry the names of transformers 4.51 (`visual.*`, `model.*`) or of 4.52 and later (`model.visual.*`,
 `model.language_model.*`); both are read. The files may lie in a `huggingface/` sub-folder, as a veRL trainer leaves
@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from transformers import Qwen2_5_VLConfig, Qwen3VLConfig
+from transformers import Qwen2_5_VLConfig, Qwen3VLConfig, Qwen3VLMoeConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VisionTransformerPretrainedModel,
     Qwen2_5_VLTextModel,
 )
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextModel, Qwen3VLVisionModel
+from transformers.models.qwen3_vl_moe.modeling_qwen3_vl_moe import Qwen3VLMoeTextModel, Qwen3VLMoeVisionModel
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.parts.checkpoint import StrictLoader, read_json, read_tensors, weight_files
@@ -30,6 +31,7 @@ from affordance_ros.models.parts.quantization import quantize_linears
 FAMILIES: dict[str, tuple[Any, Any, Any]] = {
     'qwen2_5_vl': (Qwen2_5_VLConfig, Qwen2_5_VisionTransformerPretrainedModel, Qwen2_5_VLTextModel),
     'qwen3_vl': (Qwen3VLConfig, Qwen3VLVisionModel, Qwen3VLTextModel),
+    'qwen3_vl_moe': (Qwen3VLMoeConfig, Qwen3VLMoeVisionModel, Qwen3VLMoeTextModel),
 }
 SUB_FOLDER = 'huggingface'
 # Longest prefix first. 'visual.' and 'text.' are ours: which half a tensor belongs to.
@@ -57,7 +59,7 @@ class QwenVLSource:
 class TextHalf(torch.nn.Module):
     """The decoder and its head."""
 
-    _no_split_modules = ('Qwen2_5_VLDecoderLayer', 'Qwen3VLTextDecoderLayer')
+    _no_split_modules = ('Qwen2_5_VLDecoderLayer', 'Qwen3VLTextDecoderLayer', 'Qwen3VLMoeTextDecoderLayer')
     _skip_keys_device_placement = ('past_key_values',)
 
     def __init__(self, language_model: Any, config: Any) -> None:
@@ -88,6 +90,10 @@ def load_network(source: QwenVLSource) -> tuple[Any, Any, TextHalf]:
     family, config = read_config(source.folder)
     stored = read_json(source.folder / 'config.json')
     vision, text = empty_halves(family, config, source)
+    if source.quantization and family == 'qwen3_vl_moe':
+        raise AffordanceError(
+            Code.BAD_INPUT, 'a mixture of experts cannot be quantized here: its experts are no linear layers'
+        )
     quantize_linears(text, source.quantization)
     placement = place(text, source.device, source.dtype) if source.spread else Placement(source.device)
     halves = {
@@ -97,7 +103,7 @@ def load_network(source: QwenVLSource) -> tuple[Any, Any, TextHalf]:
     for key, tensor in read_tensors(weight_files(source.folder)):
         if not key.endswith('.inv_freq'):
             half, name = route(key)
-            halves[half].put(key, name, tensor)
+            halves[half].put(key, name, _turned(name, tensor, text))
     tied = _is_tied(stored)
     halves['text'].finish(str(source.folder), may_miss=lambda name: tied and name == 'lm_head.weight')
     halves['visual'].finish(f'the vision tower in {source.folder}')
@@ -143,6 +149,15 @@ def route(key: str) -> tuple[str, str]:
             half, _, name = (ours + key.removeprefix(prefix)).partition('.')
             return half, name
     return 'text', key
+
+
+def _turned(name: str, tensor: torch.Tensor, text: TextHalf) -> torch.Tensor:
+    """Return the weights of experts (E, in, out) of the releases as (E, out, in), which current transformers has."""
+    if not name.endswith(('.experts.gate_up_proj', '.experts.down_proj')) or tensor.ndim != 3:
+        return tensor
+    wanted = dict(text.named_parameters()).get(name)
+    turned = tensor.transpose(1, 2).contiguous()
+    return turned if wanted is not None and turned.shape == wanted.shape != tensor.shape else tensor
 
 
 def _is_tied(stored: Mapping[str, Any]) -> bool:
