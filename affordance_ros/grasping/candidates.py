@@ -89,7 +89,8 @@ def orientations(anchor: Anchor, up: Array | None, settings: GraspSettings) -> t
     """Return rotations (C, 3, 3) and the share (C,) to which each closes across the part's axis."""
     axis = anchor.axis
     approaches = _approaches(anchor, up, settings)
-    rotations, across = [], []
+    rotations, across = [np.zeros((0, 3, 3))], [np.zeros(0)]
+    rolls = np.pi * np.arange(settings.rolls)[:, None] / settings.rolls
     for approach in approaches:
         along = axis - (axis @ approach) * approach
         length = float(np.linalg.norm(along))
@@ -98,12 +99,11 @@ def orientations(anchor: Anchor, up: Array | None, settings: GraspSettings) -> t
             along, length = side, float(np.linalg.norm(side))
         along = along / length
         first = np.cross(approach, along)
-        for roll in range(settings.rolls):
-            angle = np.pi * roll / settings.rolls
-            closing = np.cos(angle) * first + np.sin(angle) * along
-            rotations.append(np.column_stack((np.cross(closing, approach), closing, approach)))
-            across.append(abs(np.sqrt(max(0.0, 1 - float(closing @ axis) ** 2))))
-    return np.array(rotations), np.array(across)
+        closing = np.cos(rolls) * first + np.sin(rolls) * along
+        hand = (np.cross(closing, approach), closing, np.broadcast_to(approach, closing.shape))
+        rotations.append(np.stack(hand, axis=-1))
+        across.append(np.sqrt(np.clip(1 - (closing @ axis) ** 2, 0, None)))
+    return np.concatenate(rotations), np.concatenate(across)
 
 
 def _approaches(anchor: Anchor, up: Array | None, settings: GraspSettings) -> list[Array]:
