@@ -14,6 +14,7 @@ ARCHITECTURES = {
     'LlavaLlamaForCausalLM': ('RoboPoint or LLaVA 1.5', 'robopoint'),
     'Qwen2_5_VLForConditionalGeneration': ('Qwen2.5-VL', 'affordance_r1, robointer_qwen or qwen_vl'),
     'Qwen3VLForConditionalGeneration': ('Qwen3-VL', 'qwen_vl'),
+    'Qwen3VLMoeForConditionalGeneration': ('Qwen3-VL with experts', 'qwen_vl'),
     'LlavaForConditionalGeneration': ('LLaVA in the layout of transformers; the official release is needed', ''),
     'LlavaOnevisionForConditionalGeneration': (
         'LLaVA-OneVision in the layout of transformers; the official release is needed',
