@@ -13,10 +13,11 @@ from rclpy.duration import Duration
 
 from affordance_ros.camera_messages import rgb_from_message
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.nodes.cameras import Camera, CameraReader, SilenceWatch, cameras_of
+from affordance_ros.nodes.cameras import Camera, CameraReader, cameras_of
 from affordance_ros.nodes.decoding import Decoder
 from affordance_ros.nodes.lifecycle import SuiteNode
 from affordance_ros.nodes.rgbd_sync import Bundle
+from affordance_ros.nodes.silence import SilenceWatch
 from affordance_ros.nodes.tf_listener import TfListener
 from affordance_ros.nodes.thread_reading import Unread
 from affordance_ros.results import Frame

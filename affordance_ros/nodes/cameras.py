@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from affordance_ros.clip_buffer import ClipBuffer, ClipShape
 from affordance_ros.nodes.parameters import AffordanceParameters
 from affordance_ros.nodes.rgbd_sync import BundleStore
+from affordance_ros.nodes.silence import offered
 from affordance_ros.nodes.thread_reading import ReadByThread, ReadingThread, Unread, never_called, take_all
 
 SENSOR = QoSProfile(depth=4, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -107,41 +108,11 @@ class Camera:
         return str(self._node.resolve_topic_name((self.topics | self.further)[stream][0]))
 
     def offered(self, stream: str) -> str:
-        """Return in brackets who publishes a topic and how, or which other topics of its type there are."""
-        name, kind = self.topic(stream), (self.topics | self.further)[stream][1]
-        publishers = self._node.get_publishers_info_by_topic(name)
-        if not publishers:
-            wanted = f'sensor_msgs/msg/{kind.__name__}'
-            graph = self._node.get_topic_names_and_types()
-            ours = f'{self._node.get_fully_qualified_name()}/'
-            others = [
-                topic for topic, kinds in graph if wanted in kinds and topic != name and not topic.startswith(ours)
-            ]
-            return (
-                f' (nobody publishes it; {kind.__name__} is on {", ".join(others)})'
-                if others
-                else ' (nobody publishes it)'
-            )
-        offers = {f'{info.qos_profile.reliability.name} {info.qos_profile.durability.name}' for info in publishers}
-        text = f'{len(publishers)} publisher(s) offering {", ".join(sorted(offers))}'
-        types = {info.topic_type.rsplit('/', 1)[-1] for info in publishers} - {kind.__name__}
-        if types:
-            return f' ({text}, but of type {", ".join(sorted(types))}: set input.image_transport or remap)'
-        if reason := self._incompatible(stream, publishers):
-            return f' ({text}; incompatible with what we ask for: {reason})'
-        return f' ({text})'
-
-    def _incompatible(self, stream: str, publishers: Sequence[Any]) -> str:
+        """Return in brackets who publishes a topic and how, or which other topics may be meant."""
         subscription = self._subscriptions.get(stream)
-        if subscription is None:
-            return ''
-        asked = subscription.qos_profile
-        for info in publishers:
-            verdict, reason = qos_check_compatible(info.qos_profile, asked)
-            if verdict == QoSCompatibility.ERROR:
-                policies = f'we ask for {asked.reliability.name} {asked.durability.name}'
-                return f'{policies}; {reason.strip()} set qos_overrides.{self.topic(stream)}.subscription.reliability'
-        return ''
+        asked = None if subscription is None else subscription.qos_profile
+        read = [self.topic(other) for other in (*self.topics, *self.further)]
+        return offered(self._node, self.topic(stream), (self.topics | self.further)[stream][1], asked, read)
 
 
 class CameraReader:
@@ -163,29 +134,6 @@ class CameraReader:
         self._thread.close()
         for camera in self._cameras:
             camera.close()
-
-
-class SilenceWatch:
-    """Says which topics are silent and why: when it begins, when the reason changes, then every half minute."""
-
-    AGAIN_S = 30.0
-
-    def __init__(self, cameras: Sequence[Camera], warn: Any) -> None:
-        self._cameras, self._warn = cameras, warn
-        self._said: dict[tuple[str, str], tuple[float, str]] = {}
-
-    def look(self, after_s: float) -> None:
-        """Warn about every topic that has been silent for `after_s`."""
-        for camera in self._cameras:
-            for stream in camera.topics:
-                key, silent = (camera.name, stream), camera.silence(stream)
-                if silent < after_s:
-                    self._said.pop(key, None)
-                    continue
-                offered, (when, before) = camera.offered(stream), self._said.get(key, (0.0, ''))
-                if offered != before or time.monotonic() - when >= self.AGAIN_S:
-                    self._said[key] = time.monotonic(), offered
-                    self._warn(f'nothing on {camera.topic(stream)} for {silent:.0f} s{offered}')
 
 
 def cameras_of(node: Any, settings: AffordanceParameters) -> dict[str, Camera]:

@@ -124,6 +124,27 @@ def test_silent_topics_are_warned_about_with_what_is_offered(suite) -> None:
         node.destroy_publisher(publisher)
 
 
+def test_other_transports_of_a_silent_topic_are_pointed_at(suite) -> None:
+    node = suite.client.node
+    publishers = [
+        node.create_publisher(CompressedImage, '/image/compressed', 1),
+        node.create_publisher(Image, '/front/depth/image', 1),
+        node.create_publisher(Image, '/camera_info', 1),
+    ]
+    process = suite.start('affordance_node', FAKE | {'input.warn_after_s': 1.0})
+    front = {'input.cameras': 'front', 'input.depth_transport': 'compressedDepth', 'input.warn_after_s': 1.0}
+    other = suite.start('affordance_node', FAKE | front, remap=('__node:=front_node',))
+    told = (
+        (process, '/image/compressed is there: set input.image_transport to compressed'),
+        (process, '(1 publisher(s) offering RELIABLE VOLATILE, but of type Image: '),
+        (other, '/front/depth/image is there: set input.depth_transport to raw'),
+    )
+    for who, text in told:
+        suite.client.wait_for(lambda who=who, text=text: text in who.text, 40.0, text)
+    for publisher in publishers:
+        node.destroy_publisher(publisher)
+
+
 def test_diagnostics_say_what_is_wrong_and_what_is_measured(suite) -> None:
     suite.start_fake({'input.warn_after_s': 1.0})
     client = suite.client
