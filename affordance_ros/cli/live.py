@@ -3,6 +3,7 @@
 """`affordance eval live`: the nodes as processes, a driver that shows them the bag, and the files of a replay."""
 
 import json
+import os
 import queue
 import subprocess
 import threading
@@ -127,6 +128,7 @@ def _start_suite(processes: Processes, request: LiveRequest, content: BagContent
         'model.device': asked.device,
         'model.dtype': asked.dtype,
         'model.options': json.dumps(dict(asked.options)),
+        'model.threads': int(os.environ.get('OMP_NUM_THREADS', '2')),  # as offline: sums round alike
         'model.load_timeout_s': request.ready_s,
         'input.image_transport': 'compressed' if compressed[topics.image] else 'raw',
         'input.depth_transport': 'compressedDepth' if compressed[topics.depth] else 'raw',
