@@ -19,7 +19,7 @@ _GLOVER = PARITY / 'glover'
 _AFFORDANCE_R1 = PARITY / 'affordance_r1' / 'checkpoint' / 'affordance-r1'
 _SAM2 = PARITY / 'sam2' / 'sam2_pkg' / 'sam2_hiera_fixture.pt'
 _ROBOINTER = PARITY / 'robointer' / 'llavaov'
-BATCHED = ('affordance_r1', 'robopoint', 'robointer', 'robointer_qwen')  # answer several questions at once
+BATCHED = ('affordance_r1', 'robopoint', 'robointer', 'robointer_qwen', 'qwen_vl')  # answer several questions at once
 LOADED = {
     'fake': {},
     'affordance_r1': {

@@ -8,10 +8,19 @@ What a checkpoint's answers look like is its dialect, see `parts.answer_dialects
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 from affordance_ros.errors import AffordanceError, Code, UnparsableAnswer
-from affordance_ros.models.base import ModelInfo, Progress, ProgressCallback, StopFlag, check_stop, single_frame
+from affordance_ros.models.base import (
+    BatchAnswer,
+    ModelInfo,
+    Progress,
+    ProgressCallback,
+    StopFlag,
+    check_stop,
+    single_frame,
+)
 from affordance_ros.models.parts.answer_dialects import COORDINATES, DIALECTS, OF_FAMILY, Ask, Dialect
 from affordance_ros.models.parts.checkpoint_folder import checkpoint_folder
 from affordance_ros.models.parts.decoding import DecodeSettings, Guide
@@ -109,27 +118,46 @@ class QwenVL:
         stop: StopFlag | None = None,
     ) -> Prediction:
         """Answer one query about the newest frame; task: one of the dialect's, see docs/models/qwen_vl.md."""
-        name = query.task or self.dialect.default
-        check_known('task', name, self.dialect.asks)
-        ask, image = self.dialect.asks[name], single_frame(frame)
+        image = single_frame(frame)
         listener = Listener(progress or (lambda _: None), stop)
         with torch_errors('qwen_vl', device=self._config.device):
-            reply = self._ask(image, query, ask, listener)
+            check_stop(stop)
+            asking = self._asking(image, query)
+            listener.report(Progress('preprocess', 0.0))
+            reply = self.asker.ask(asking, listener)
         listener.report(Progress('parse', 1.0, reply.text))
-        prediction = Prediction(
-            'qwen_vl', query, reply.text, confidence=reply.written.confidence, seconds=reply.seconds
-        )
-        return self._read(prediction, ask, (image.width, image.height), reply)
+        return self._prediction(image, query, reply)
 
-    def _ask(self, image: Frame, query: Query, ask: Ask, listener: Listener) -> Reply:
-        check_stop(listener.stop)
-        listener.report(Progress('preprocess', 0.0))
+    def predict_batch(
+        self, questions: Sequence[tuple[Frame | Sequence[Frame], Query]], *, stop: StopFlag | None = None
+    ) -> list[BatchAnswer]:
+        """Answer several queries, their texts written together."""
+        asked = [(single_frame(frame), query) for frame, query in questions]
+        with torch_errors('qwen_vl', device=self._config.device):
+            replies = self.asker.ask_batch([self._asking(image, query) for image, query in asked], stop)
+        return [
+            BatchAnswer.of(reply.text, partial(self._prediction, image, query, reply))
+            for (image, query), reply in zip(asked, replies, strict=True)
+        ]
+
+    def _ask_of(self, query: Query) -> Ask:
+        name = query.task or self.dialect.default
+        check_known('task', name, self.dialect.asks)
+        return self.dialect.asks[name]
+
+    def _asking(self, image: Frame, query: Query) -> Asking:
+        ask = self._ask_of(query)
         sentence = self.asker.check_sentence(query.sentence)
         prompt = self.dialect.render(IMAGE + ask.text.replace('{text}', sentence))
         # A quick beginning is the one of places; a free question only skips the thought.
         begun = '' if ask.result == 'text' and self.dialect.form == 'point_tag' else self.dialect.begun
-        asking = Asking(prompt, [image.rgb], self._settings, begun, self._guide(image, ask))
-        return self.asker.ask(asking, listener)
+        return Asking(prompt, [image.rgb], self._settings, begun, self._guide(image, ask))
+
+    def _prediction(self, image: Frame, query: Query, reply: Reply) -> Prediction:
+        prediction = Prediction(
+            'qwen_vl', query, reply.text, confidence=reply.written.confidence, seconds=reply.seconds
+        )
+        return self._read(prediction, self._ask_of(query), (image.width, image.height), reply)
 
     def _guide(self, image: Frame, ask: Ask) -> Guide | None:
         if self._guides is None:

@@ -10,7 +10,7 @@ thing (as many, with the same labels, every point in its own box), the pair is o
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ import numpy.typing as npt
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.base import (
     AffordanceModel,
+    BatchAnswer,
+    BatchModel,
     ModelInfo,
     Progress,
     ProgressCallback,
@@ -105,7 +107,11 @@ class Refined:
         def inner(step: Progress) -> None:
             report(replace(step, fraction=_SHARE * step.fraction))
 
-        prediction = self.model.predict(frame, query, progress=inner, stop=stop)
+        return self._refined(frame, self.model.predict(frame, query, progress=inner, stop=stop), report, stop)
+
+    def _refined(
+        self, frame: Frame | Sequence[Frame], prediction: Prediction, report: ProgressCallback, stop: StopFlag | None
+    ) -> Prediction:
         start = time.perf_counter()
         check_stop(stop)
         report(Progress('refine', _SHARE, prediction.text))
@@ -159,6 +165,27 @@ class Refined:
         scores, labels = kept
         own = np.asarray(scores)
         return Masks(found.masks, np.where(np.isfinite(own), own, np.asarray(found.scores)), labels)
+
+
+class RefinedBatches(Refined):
+    """The same around a model that answers several questions at once."""
+
+    def predict_batch(
+        self, questions: Sequence[tuple[Frame | Sequence[Frame], Query]], *, stop: StopFlag | None = None
+    ) -> list[BatchAnswer]:
+        """Answer as the model does, then add `masks` to every answer that could be read."""
+        answers = cast(BatchModel, self.model).predict_batch(questions, stop=stop)
+        return [
+            answer
+            if isinstance(answer.result, AffordanceError)
+            else replace(answer, result=self._refined(frame, answer.result, lambda _: None, stop))
+            for (frame, _), answer in zip(questions, answers, strict=True)
+        ]
+
+
+def refined(model: AffordanceModel, segmenter: Any) -> Refined:
+    """Return a model whose answers get masks; it answers batches where the model does."""
+    return (RefinedBatches if isinstance(model, BatchModel) else Refined)(model, segmenter)
 
 
 def _peak(heatmap: Heatmap) -> Keypoints:

@@ -12,7 +12,7 @@ from typing import Any, cast
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.base import AffordanceModel
 from affordance_ros.models.parts.release_layouts import looks_like
-from affordance_ros.models.refine import REFINEMENTS, Refined, RefineOptions, load_segmenter
+from affordance_ros.models.refine import REFINEMENTS, RefineOptions, load_segmenter, refined
 
 POCKET_FOLDER = Path(__file__).resolve().parent / 'pocket'
 
@@ -158,7 +158,7 @@ def load_model(
         model = cast(AffordanceModel, model_class(config))
     except AffordanceError as error:
         raise _with_layout(error, name, config.checkpoint) from error
-    return model if segmenter is None else Refined(model, segmenter)
+    return model if segmenter is None else refined(model, segmenter)
 
 
 def _with_layout(error: AffordanceError, name: str, checkpoint: str | None) -> AffordanceError:

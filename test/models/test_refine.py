@@ -17,7 +17,7 @@ import tiny_sam2
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.geometry.lifting import LiftSettings, spots_of
 from affordance_ros.models import load_model
-from affordance_ros.models.base import STAGES
+from affordance_ros.models.base import STAGES, BatchModel
 from affordance_ros.models.parts.sam import Sam, SamGeometry
 from affordance_ros.models.parts.sam1 import Sam1
 from affordance_ros.models.parts.segmenting import MaskPrompts
@@ -276,3 +276,17 @@ def test_a_mask_that_leaves_its_point_out_does_not_bound_it():
     masks = Masks(np.zeros((1, 120, 160), bool))
     prediction = Prediction(model='m', query=Query('x'), keypoints=Keypoints([[80, 60]]), masks=masks)
     assert spots_of(prediction)[0].region is None
+
+
+def test_batches_get_masks_where_the_model_takes_batches(sam2_folder):
+    assert not isinstance(load_model('fake', refine='sam2', sam2=sam2_folder), BatchModel)
+    model = load_model('robopoint', 'pocket', refine='sam2', sam2=sam2_folder)
+    assert isinstance(model, BatchModel)
+    rgb = np.array(Image.open(IMAGE).convert('RGB'))
+    frames = [Frame(rgb), Frame(rgb[:300, :400].copy())]
+    questions = [(frame, Query('grasp the red mug by its handle')) for frame in frames]
+    for answer, (frame, query) in zip(model.predict_batch(questions), questions, strict=True):
+        alone = model.predict(frame, query)
+        assert np.array_equal(answer.result.masks.masks, alone.masks.masks)
+        assert answer.result.masks.masks.shape[1:] == (frame.height, frame.width)
+        assert answer.result.seconds.keys() == alone.seconds.keys()
