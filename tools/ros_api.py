@@ -171,11 +171,14 @@ def page() -> str:
 
 
 def main() -> None:
-    """Write the page, or with --check exit with 1 when it is not current."""
+    """Write the page and the file of all parameters, or with --check exit with 1 when they are not current."""
+    import parameter_file
+
     from affordance_ros.cli.domains import claim_domain
 
     os.environ['ROS_DOMAIN_ID'] = str(claim_domain())
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    parameter_file.main()
     text = page()
     if '--check' in sys.argv:
         if PAGE.read_text() != text:

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parameters: described, within their range, grouped; and every parameter file names only what there is."""
 
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -20,6 +22,7 @@ KINDS = {
     'scene_node': parameters.SceneParameters,
 }
 CONFIG = Path(__file__).parents[2] / 'config'
+TOOL = CONFIG.parent / 'tools' / 'parameter_file.py'
 
 
 def names_of(kind: type) -> set[str]:
@@ -41,6 +44,15 @@ def test_changed_replaces_only_what_is_ours() -> None:
     after = parameters.changed(before, {'run.timeout_s': 3.0, 'use_sim_time': True})
     assert after.run_timeout_s == 3.0
     assert before.run_timeout_s != 3.0
+
+
+def test_the_file_of_all_parameters_is_what_the_code_says() -> None:
+    done = subprocess.run([sys.executable, TOOL, '--check'], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    content = yaml.safe_load((CONFIG / 'all_parameters.yaml').read_text())
+    for name, kind in KINDS.items():
+        given = content[f'/**/{name}']['ros__parameters']
+        assert given == {parameters.ros_name(entry.name): entry.default for entry in fields(kind)}
 
 
 def test_a_user_sees_description_range_and_what_may_change(suite) -> None:
