@@ -59,7 +59,9 @@ def _verdict(finished: Finished, whole: Summary) -> str:
     failed = [item for item in finished.verdicts if not item.passed]
     answered = f'{whole.outcomes.get("OK", 0)} of {whole.answers} questions ended in a grasp target'
     kind = 'no' if failed or not whole.outcomes.get('OK') else 'ok'
-    gates = f', {len(failed)} of {len(finished.verdicts)} gates failed' if finished.verdicts else ''
+    total = len(finished.verdicts)
+    kept = 'the gate was passed' if total == 1 else f'all {total} gates were passed'
+    gates = f', {len(failed)} of {total} gates failed' if failed else f', {kept}' if total else ''
     return f'<span class="pill {kind}">{answered}{gates}</span>'
 
 
@@ -116,7 +118,7 @@ def _ages(finished: Finished) -> str:
 def _latency(whole: Summary) -> str:
     rows = [
         (html.escape(stage), *(f'{1000 * quantiles[name]:.1f} ms' for name in ('p50', 'p90', 'p99')))
-        for stage, quantiles in whole.seconds.items()
+        for stage, quantiles in sorted(whole.seconds.items(), key=lambda item: item[0] == 'total')
     ]
     return table(('stage', 'p50', 'p90', 'p99'), rows)
 
