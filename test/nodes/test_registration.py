@@ -29,11 +29,11 @@ ASIDE_M = 0.05
 COLOR_FROM_DEPTH = pose_from((-ASIDE_M, 0.01, 0.0), (0, 0, 0, 1))
 
 
-def depth_aside() -> np.ndarray:
-    """Return what a depth camera 5 cm to the left sees of the bar and the table, in millimetres."""
+def depth_seen(color_from_depth: np.ndarray) -> np.ndarray:
+    """Return what a depth camera beside the colour camera sees of the bar and the table, in millimetres."""
     v, u = np.mgrid[: SMALL.height, : SMALL.width]
-    x = (u - SMALL.cx) / SMALL.fx * TOP_M + COLOR_FROM_DEPTH[0, 3]
-    y = (v - SMALL.cy) / SMALL.fy * TOP_M + COLOR_FROM_DEPTH[1, 3]
+    x = (u - SMALL.cx) / SMALL.fx * TOP_M + color_from_depth[0, 3]
+    y = (v - SMALL.cy) / SMALL.fy * TOP_M + color_from_depth[1, 3]
     on_bar = (abs(x) <= BAR_M / 2) & (abs(y) <= 0.09)
     return np.where(on_bar, round(1000 * TOP_M), round(1000 * TABLE_M)).astype(np.uint16)
 
@@ -48,7 +48,7 @@ class DepthCamera:
         self._depth = self._node.create_publisher(Image, '/depth/image', qos)
         self._info = self._node.create_publisher(CameraInfo, '/depth/camera_info', qos)
         self._static = self._node.create_publisher(TFMessage, '/tf_static', latched)
-        self._pixels, self.with_info, self.info = depth_aside(), threading.Event(), SMALL
+        self.pixels, self.with_info, self.info = depth_seen(COLOR_FROM_DEPTH), threading.Event(), SMALL
         self.frame = 'depth_optical_frame'
         camera.shot = Shot(depth=False, hook=self._publish)
 
@@ -60,7 +60,7 @@ class DepthCamera:
         header = Header(stamp=convert.time_message(stamp_ns), frame_id=self.frame)
         if self.with_info.is_set():
             self._info.publish(camera_info_message(self.info, header))
-        self._depth.publish(image_message(self._pixels, '16UC1', header))
+        self._depth.publish(image_message(self.pixels, '16UC1', header))
 
 
 @pytest.fixture(scope='module')
@@ -134,3 +134,14 @@ def test_a_camera_info_of_another_size_is_refused(aside) -> None:
     assert 'depth/camera_info is for 640x480' in asked_until(suite, Code.BAD_INPUT).outcome.message
     depth.info = SMALL
     asked_until(suite, Code.OK)
+
+
+def test_depth_of_the_same_lens_but_another_size_needs_no_pose(aside) -> None:
+    suite, depth = aside
+    depth.with_info.set()
+    depth.pixels, depth.frame = depth_seen(np.eye(4)), 'camera_optical_frame'
+    try:
+        found = asked_until(suite, Code.OK).targets[0].contact.point
+        assert np.linalg.norm(np.array([found.x, found.y, found.z]) - point_of(ON_BAR)) < 0.002
+    finally:
+        depth.pixels, depth.frame = depth_seen(COLOR_FROM_DEPTH), 'depth_optical_frame'

@@ -14,6 +14,7 @@ from synthetic_camera import BAR_M, ON_BAR, point_of  # noqa: E402
 
 from affordance_ros import msg, srv  # noqa: E402
 from affordance_ros.errors import Code  # noqa: E402
+from affordance_ros.nodes import conversions as convert  # noqa: E402
 
 pytestmark = pytest.mark.ros
 ASK = f'point at {ON_BAR[0]:.0f},{ON_BAR[1]:.0f}'
@@ -70,6 +71,20 @@ def test_action_tells_stages_and_text(fake_suite) -> None:
     assert any(item.text for item in goal.feedback)
 
 
+def test_a_request_that_waited_is_about_the_image_of_its_turn(fake_suite) -> None:
+    client = fake_suite.client
+    first, second = (client.send(PredictAffordance, '/affordance_node/predict', query=ASK) for _ in range(2))
+    answers = [goal.result().answer for goal in (first, second)]
+    shown, accepted, finished = (
+        [convert.nanoseconds_of(stamp) * 1e-9 for stamp in stamps]
+        for stamps in zip(*((a.header.stamp, a.accepted_at, a.finished_at) for a in answers), strict=True)
+    )
+    assert accepted[1] >= finished[0]
+    assert shown[1] > finished[0] - 2.0  # not of the time when it was asked, and no queue of old images before it
+    assert all(0 <= taken - seen < 2.0 for taken, seen in zip(accepted, shown, strict=True))  # input.max_age_s
+    assert shown[1] > shown[0]
+
+
 def test_plan_grasps_uses_the_gripper_of_the_request(fake_suite) -> None:
     goal = fake_suite.client.send(PlanGrasps, '/target_node/plan_grasps', query=ASK, gripper='panda', max_results=1)
     result = goal.result()
@@ -84,7 +99,7 @@ def test_plan_grasps_uses_the_gripper_of_the_request(fake_suite) -> None:
         ('', Code.BAD_INPUT),
         ('nothing', Code.EMPTY_MODEL_OUTPUT),
         ('point at 9000,9000', Code.EMPTY_MODEL_OUTPUT),
-        ('point at 60,60', Code.TOO_WIDE),
+        ('point at 60,60', Code.TOO_THIN),
     ],
 )
 def test_refusals_have_a_code_and_a_sentence(fake_suite, query: str, code: Code) -> None:
@@ -106,7 +121,7 @@ def test_several_points_give_several_targets_best_first(fake_suite) -> None:
     assert len(targets.targets) == 2
     scores = [target.score for target in targets.targets]
     assert scores == sorted(scores, reverse=True)
-    assert [item.outcome.code for item in targets.abstentions] == [Code.TOO_WIDE]
+    assert [item.outcome.code for item in targets.abstentions] == [Code.TOO_THIN]  # a flat table: nothing stands out
     assert ask(fake_suite, 'point at 320,240 and at 320,200', max_results=1).targets[0].score == scores[0]
 
 
