@@ -40,7 +40,8 @@ PASSED_ON = [name for name in ARGUMENTS if name not in ('use_sim_time', 'autosta
 
 def _player(context: LaunchContext) -> ExecuteProcess:
     value = {name: LaunchConfiguration(name).perform(context) for name in OWN}
-    command = ['ros2', 'bag', 'play', value['bag'], '--clock', '--rate', value['rate']]
+    # A clock in the bag is left out: two of them would take turns.
+    command = ['ros2', 'bag', 'play', value['bag'], '--exclude-topics', '/clock', '--clock', '--rate', value['rate']]
     command += ['--start-offset', value['start_offset'], '--disable-keyboard-controls']
     return ExecuteProcess(cmd=[*command, *(['--loop'] if value['loop'] == 'true' else [])], output='screen')
 

@@ -144,5 +144,6 @@ def test_replay_plays_the_bag_once_the_model_is_loaded_and_ends_with_it(prefix: 
     text = launched(prefix, 'replay.launch.py', arguments, lambda text: 'sending signal' in text, None)
     assert text.index('is loaded:') < text.index('process started with pid', text.index('is loaded:'))
     played, asked = sorted((prefix / 'ros2.txt').read_text().splitlines())
-    assert played == 'ros2 bag play /bags/shelf --clock --rate 0.5 --start-offset 0.0 --disable-keyboard-controls'
+    whole = '--clock --rate 0.5 --start-offset 0.0 --disable-keyboard-controls'
+    assert played == f'ros2 bag play /bags/shelf --exclude-topics /clock {whole}'
     assert asked == "ros2 topic pub --once /r1/prompt std_msgs/msg/String {data: 'it is the mug''s handle'}"
