@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Depth of one camera in the image of another, and whether a depth image fits its colour image at all."""
 
-
 import cv2
 import numpy as np
 import numpy.typing as npt

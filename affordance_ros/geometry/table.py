@@ -39,8 +39,8 @@ def table_of(frame: Frame, noise: NoiseModel, range_m: tuple[float, float]) -> P
     return floor_of(cloud, noise.sigma(float(np.median(z))))
 
 
-def smooth_heights(z: Array, place: tuple[Array, Array], table: Plane, intrinsics: Intrinsics) -> Array:
-    """Return the height over the table, smoothed, of a crop (h, w) of depth; NaN where there is none.
+def heights(z: Array, place: tuple[Array, Array], table: Plane, intrinsics: Intrinsics) -> Array:
+    """Return the height over the table of a crop (h, w) of depth; NaN where there is none.
 
     place: image coordinates of its columns (w,) and rows (h,). The lens distortion is left out: it is the same for the
     table, and heights are only compared with each other.
@@ -48,8 +48,7 @@ def smooth_heights(z: Array, place: tuple[Array, Array], table: Plane, intrinsic
     columns, rows = place
     x = (columns - intrinsics.cx) / intrinsics.fx * table.normal[0]
     y = (rows - intrinsics.cy) / intrinsics.fy * table.normal[1]
-    height = z * (x[None] + y[:, None] + table.normal[2]) - table.offset
-    return median_of(height, SMOOTH_PX)
+    return np.asarray(z * (x[None] + y[:, None] + table.normal[2]) - table.offset)
 
 
 def least_height(sigma_m: float) -> float:

@@ -14,7 +14,7 @@ from affordance_ros.geometry.holes import MOST_PX, STEEP, fill_holes, flying
 from affordance_ros.geometry.lift_settings import LiftSettings
 from affordance_ros.geometry.spots import Spot
 from affordance_ros.geometry.surface import Plane
-from affordance_ros.geometry.table import least_height, median_of, smooth_heights
+from affordance_ros.geometry.table import SMOOTH_PX, heights, least_height, median_of
 from affordance_ros.results import Abstention, Frame, Intrinsics
 
 Array = npt.NDArray[Any]
@@ -107,10 +107,17 @@ def look(frame: Frame, spot: Spot, settings: LiftSettings, table: Plane | None =
 
 def _without(window: Window, table: Plane, intrinsics: Intrinsics) -> Window:
     """Return the window without the pixels of the table, if the spot itself is not on it."""
-    smooth = smooth_heights(window.whole, (window.columns, window.rows), table, intrinsics)
+    height = heights(window.whole, (window.columns, window.rows), table, intrinsics)
+    smooth = median_of(height, SMOOTH_PX)
     least = least_height(window.sigma_m)
     around = np.isfinite(smooth) & (window.away <= max(1.5, 0.15 * window.radius_px) * max(1.0, window.step))
-    if not around.any() or (here := float(np.median(smooth[around]))) < 1.5 * least:
+    if not around.any():
+        return window
+    # The smoothed height runs a pixel or two over an edge: the bottom of a bowl beside its rim is not high.
+    own = around & np.isfinite(window.z) & (window.away <= 1.5 * window.step)
+    raw = float(np.median(height[own])) + window.sigma_m / 2 if own.any() else np.inf
+    here = min(float(np.median(smooth[around])), raw)
+    if here < 1.5 * least:
         return window
     upper = ~(smooth < max(min(0.5 * here, least), 0.35 * min(here, 0.02)))
     return replace(window, z=np.where(upper, window.z, np.nan), whole=np.where(upper, window.whole, np.nan))
@@ -156,7 +163,10 @@ def surfaces(window: Window, spot: Spot, settings: LiftSettings) -> list[tuple[f
     starts, stops = np.concatenate(([0], ends + 1)), np.concatenate((ends, [len(z) - 1]))
     spans = [(float(ordered[first]), float(ordered[last])) for first, last in zip(starts, stops, strict=True)]
     nearest = int(np.flatnonzero(significant)[0])
-    votes = np.bincount(group, np.exp(-((away / max(1.5, spot.spread_px, 0.2 * window.radius_px)) ** 2)))
+    votes = np.bincount(group, np.exp(-((away / max(1.5, spot.spread_px, 0.1 * window.radius_px)) ** 2)))
+    winner = int(votes.argmax())
+    if not significant[winner] and votes[winner] >= CLEARLY * votes.sum():
+        return []  # what is under the pixel is too small to tell, and it is not what is beside it
     votes = np.where(significant, votes, 0)
     winner = int(votes.argmax())
     if winner != nearest and votes[winner] >= CLEARLY * votes.sum() > 0:
