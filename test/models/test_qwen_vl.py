@@ -282,3 +282,16 @@ def test_every_dialect_has_its_file():
     files = [yaml.safe_load(path.read_text())['/**/affordance_node']['ros__parameters'] for path in RIVALS]
     named = {json.loads(parameters['model.options'])['dialect'] for parameters in files}
     assert named == {'auto', 'qwen2_5_vl', 'qwen3_vl', 'embodied_r1', 'robobrain2'}
+
+
+@pytest.mark.parametrize('family', FAMILIES)
+def test_a_batch_of_images_is_answered_as_one_by_one(load, family):
+    """Images of two sizes, so that the shorter prompt is padded and early layers get their features in other rows."""
+    model = load(family, decode='constrained', max_new_tokens=200, temperature=1.0)
+    small = Frame(FRAME.rgb[:70, :90].copy())
+    questions = [(FRAME, QUERY), (small, Query('the left edge')), (FRAME, replace(QUERY, task='boxes'))]
+    for answer, (frame, query) in zip(model.predict_batch(questions), questions, strict=True):
+        alone = model.predict(frame, query)
+        assert answer.text == alone.text
+        np.testing.assert_allclose(answer.result.keypoints.points, alone.keypoints.points)
+        np.testing.assert_allclose(answer.result.boxes.boxes, alone.boxes.boxes)

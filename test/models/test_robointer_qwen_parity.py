@@ -111,6 +111,19 @@ def test_greedy_answers_through_predict(case):
         assert ids == want[key].tolist() == record[name]['ids']
 
 
+def test_the_recorded_batch_through_predict_batch():
+    record = RECORDS['batch__eval']
+    cases = [f'{case}__eval' for case in record['cases']]
+    queries = [Query(INPUTS[RECORDS[case]['case']]['question'], task='planning') for case in cases]  # words parse
+    loaded = model('eval')
+    with np.load(ROOT / 'expected' / 'batch__eval.npz') as content:
+        greedy = content['greedy_ids']
+    frames = [Frame(rgbs(case)[0]) for case in cases]
+    for answer, ids in zip(loaded.predict_batch(list(zip(frames, queries, strict=True))), greedy, strict=True):
+        assert answer.text == loaded.asker.tokenizer.decode(ids.tolist())
+        assert answer.result.text == read_text(answer.text)
+
+
 def test_a_padded_batch_gives_what_single_questions_give():
     record = RECORDS['batch__eval']
     with np.load(ROOT / 'expected' / 'batch__eval.npz') as content:
