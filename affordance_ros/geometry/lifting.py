@@ -79,7 +79,7 @@ def lift_spots(
 ) -> list[Contact | Abstention]:
     """Lift one place: metric window, surface under the pixel or the nearest significant one, fit, axis, covariance.
 
-    Returns two contacts where a nearer surface beside the pixel competes with the one under it (see `ties`).
+    Returns two contacts where another surface beside the pixel competes (see `ties`); the likelier one comes first.
     """
     assert frame.intrinsics is not None
     window = look(frame, spot, settings, table)
@@ -92,7 +92,7 @@ def lift_spots(
             return [too_few(spot, measured, window.counts)]
         text = 'the depth at the point is scattered over many surfaces; none is clear enough; move the camera'
         return [abstain(Code.MULTI_SURFACE, text, spot, **window.counts)]
-    tied = len(spans) > 1 and spot.region is None
+    tied = len(spans) > 1 and not spot.is_region
     if tied and settings.ties == 'abstain':
         text = 'two surfaces compete at the point; point at the middle of the part or move closer'
         return [abstain(Code.MULTI_SURFACE, text, spot, **window.counts)]

@@ -142,7 +142,7 @@ def _nothing(depth: Array, spot: Spot, settings: LiftSettings) -> Abstention:
 
 
 def surfaces(window: Window, spot: Spot, settings: LiftSettings) -> list[tuple[float, float]]:
-    """Split the window at depth gaps; return the span of the surface to take and, in a tie, of its nearer rival.
+    """Split the window at depth gaps; return the span of the surface to take and, in a tie, of its rival.
 
     The median would be the table beside a thin handle; the nearest significant surface is the handle. Only where the
     pixels right under the spot clearly belong to a farther surface does that one come first.
@@ -168,9 +168,12 @@ def surfaces(window: Window, spot: Spot, settings: LiftSettings) -> list[tuple[f
     if not significant[winner] and votes[winner] >= CLEARLY * votes.sum():
         return []  # what is under the pixel is too small to tell, and it is not what is beside it
     votes = np.where(significant, votes, 0)
-    winner = int(votes.argmax())
-    if winner != nearest and votes[winner] >= CLEARLY * votes.sum() > 0:
+    others = np.where(np.arange(len(votes)) == nearest, 0, votes)
+    winner = int(others.argmax())
+    if votes[winner] >= CLEARLY * votes.sum() > 0 and winner != nearest:
         return [spans[winner], spans[nearest]]
+    if others[winner] >= (1 - CLEARLY) * votes.sum() > 0:
+        return [spans[nearest], spans[winner]]
     return [spans[nearest]]
 
 
