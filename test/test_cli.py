@@ -3,6 +3,7 @@
 """The console command: answers, files, sentences for bad input and exit codes."""
 
 import json
+import mmap
 import runpy
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from typer.testing import CliRunner, Result
 from affordance_ros.bags import read_frames
 from affordance_ros.cli import app
 from affordance_ros.cli.demo import find_setting
-from affordance_ros.cli.doctor import findings
+from affordance_ros.cli.doctor import findings, left_in
 from affordance_ros.errors import AffordanceError, Code
 
 pytest.importorskip('open3d')
@@ -214,6 +215,20 @@ def test_the_doctor_tells_the_way_out_of_everything_missing() -> None:
     assert {'python', 'rclpy', 'our interfaces', 'torch', 'open3d', 'disk', 'robopoint pocket'} <= names
     assert all(finding.way_out for finding in found if finding.state == 'missing')
     assert next(finding for finding in found if finding.name == 'numpy').detail == np.__version__
+
+
+def test_the_doctor_sees_shared_memory_that_killed_programs_left(tmp_path: Path) -> None:
+    left, used = (tmp_path / f'fastrtps_{digit * 16}' for digit in '12')
+    for path in (left, used):
+        path.write_bytes(bytes(3 * 2**20))
+    (tmp_path / 'fastrtps_port7411').write_bytes(b'x')  # ports belong to all programs
+    with used.open('rb') as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ):
+        (note,) = left_in(tmp_path)
+    assert (note.state, note.detail) == ('note', '3 MiB in 1 file(s) of ROS programs that were killed')
+    assert f'rm {tmp_path}/fastrtps_*' in note.way_out
+    left.unlink()
+    used.unlink()
+    assert list(left_in(tmp_path)) == []
 
 
 def test_the_demo_puts_the_named_object_into_the_scene() -> None:

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,8 @@ _LIBRARIES = (
 )
 _GPU = 'import torch; print(torch.cuda.get_device_name(0) if torch.cuda.is_available() else "")'
 _FREE_GB = 2.0
+_SHARED_MEMORY = Path('/dev/shm')
+_SEGMENT = re.compile('fastrtps_[0-9a-f]{16}')
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,26 @@ def findings() -> Iterator[Finding]:
     low = free < _FREE_GB
     yield Finding('note' if low else 'ok', 'disk', f'{free:.1f} GB free here', 'free some space' if low else '')
     yield _shared_memory()
+    yield from left_in(_SHARED_MEMORY)
+
+
+def left_in(folder: Path) -> Iterator[Finding]:
+    """Yield a note when images of Fast DDS lie in shared memory that no process has open: theirs was killed."""
+    segments = {str(path): path for path in folder.glob('fastrtps_*') if _SEGMENT.fullmatch(path.name)}
+    try:
+        sizes = {name: path.stat().st_size for name, path in segments.items() if path.stat().st_uid == os.getuid()}
+    except OSError:
+        return  # one of them ended just now
+    for maps in Path('/proc').glob('[0-9]*/maps'):
+        try:
+            mapped = {line.split(maxsplit=5)[-1] for line in maps.read_text().splitlines() if str(folder) in line}
+        except OSError:
+            continue  # it has ended, or is of another user, who does not use our files
+        sizes = {name: size for name, size in sizes.items() if name not in mapped}
+    if sizes:
+        detail = f'{sum(sizes.values()) / 2**20:.0f} MiB in {len(sizes)} file(s) of ROS programs that were killed'
+        way = f'when no ROS program runs: rm {folder}/fastrtps_* {folder}/sem.fastrtps_*'
+        yield Finding('note', 'shared memory left', detail, way)
 
 
 def _spec(module: str) -> str:
@@ -158,7 +181,7 @@ def _checkpoints() -> Iterator[Finding]:
 
 
 def _shared_memory() -> Finding:
-    folder = Path('/dev/shm')
+    folder = _SHARED_MEMORY
     if not folder.is_dir():
         return Finding('note', 'shared memory', 'no /dev/shm: images cross processes slowly')
     free = shutil.disk_usage(folder).free / 2**20
