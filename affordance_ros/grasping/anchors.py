@@ -43,7 +43,7 @@ def _joined(offsets: Array, place: Array, contact: Contact, cloud: SceneCloud) -
 
     if not len(offsets):
         return offsets
-    plane = cloud.plane
+    plane = cloud.plane_near(contact.point)
     kept = np.ones(len(offsets), bool)
     if plane is not None:
         above = (offsets + contact.point) @ plane.normal - plane.offset

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from affordance_ros.geometry.camera import project
 from affordance_ros.geometry.quantiles import quantiles
 from affordance_ros.geometry.scene_cloud import SceneCloud
-from affordance_ros.geometry.surface import crop
+from affordance_ros.geometry.surface import Plane, crop
 from affordance_ros.grasping.candidates import Anchor, Candidates
 from affordance_ros.grasping.friction import across_fingers, friction_needed
 from affordance_ros.grasping.gripper import GripperSettings
@@ -29,11 +29,12 @@ CELLS, PAD_M, GIVE_M = 5, 0.022, 0.0012  # cells of a pad, its length, how far i
 
 @dataclass(frozen=True)
 class Closeup:
-    """The fine cloud about an anchor: points (N, 3) relative to it, whether each is of the asked part, their pitch."""
+    """The fine cloud about an anchor: points (N, 3) relative to it, if each is of the asked part, pitch, noise."""
 
     points: Array
     asked: npt.NDArray[np.bool_] | None
     pitch_m: float
+    sigma_m: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Closing:
     lower_bound: bool
 
 
-def closeup(anchor: Anchor, cloud: SceneCloud, region: npt.NDArray[np.bool_] | None) -> Closeup:
+def closeup(anchor: Anchor, cloud: SceneCloud, region: npt.NDArray[np.bool_] | None, plane: Plane | None) -> Closeup:
     """Crop the depth image about an anchor at about FINE_M per pixel, without the support plane."""
     frame = cloud.frame
     assert frame.depth is not None
@@ -68,7 +69,6 @@ def closeup(anchor: Anchor, cloud: SceneCloud, region: npt.NDArray[np.bool_] | N
     patch = crop(frame.depth, frame.intrinsics, (pixel[0], pixel[1]), int(np.ceil(REACH_M / pitch)), step)
     flat = patch.points.reshape(-1, 3)
     kept = np.isfinite(flat[:, 2]) & (np.abs(flat[:, 2] - anchor.point[2]) < 1.5 * REACH_M)
-    plane = cloud.plane
     if plane is not None:
         band = max(3 * plane.residual_m, 0.0015)
         kept &= flat @ plane.normal - plane.offset > band
@@ -77,7 +77,7 @@ def closeup(anchor: Anchor, cloud: SceneCloud, region: npt.NDArray[np.bool_] | N
         left, top = patch.origin
         height, width = patch.points.shape[:2]
         asked = region[top : top + height * step : step, left : left + width * step : step].reshape(-1)[kept]
-    return Closeup(flat[kept] - anchor.point, asked, pitch * step)
+    return Closeup(flat[kept] - anchor.point, asked, pitch * step, cloud.noise.sigma(float(anchor.point[2])))
 
 
 def closing(  # noqa: PLR0913 - one candidate and what it is tried on
@@ -96,7 +96,7 @@ def closing(  # noqa: PLR0913 - one candidate and what it is tried on
             return None
         angle, taper = _misfit(part, (-half, half), 0)
         tilt, _ = _misfit(part, (insert - 0.014, insert), 2)
-        wall = wall_between(part, half, insert)
+        wall = wall_between(part, half, insert, near.sigma_m)
         if wall is not None:
             angle, tilt = (float(np.clip(turn, -LARGEST_TURN, LARGEST_TURN)) for turn in (wall.angle, wall.tilt))
         if turn == (1 if wall is None else TURNS) or max(abs(angle), abs(tilt)) < np.radians(3 if wall is None else 1):
@@ -116,7 +116,7 @@ def closing(  # noqa: PLR0913 - one candidate and what it is tried on
     engaged = insert - quantiles(part[:, 2], 0.02)[0]
     slope = _slope(part, insert, (first, last))
     between = part[(part[:, 1] >= first) & (part[:, 1] <= last)]
-    friction = _friction(between, half, insert) if wall is None else wall.friction
+    friction = _friction(between, half, insert, near.sigma_m) if wall is None else wall.friction
     return Closing(pose, last - first, insert, slope, taper, friction, asked, sum(seen), engaged, hidden)
 
 
@@ -156,10 +156,10 @@ def _misfit(part: Array, bounds: tuple[float, float], along: int) -> tuple[float
     return turn, steeper
 
 
-def _friction(part: Array, half: float, insert: float) -> float:
+def _friction(part: Array, half: float, insert: float, sigma_m: float) -> float:
     faces = across_fingers(part, half)
     skew = _skew(part, half, insert)
-    return skew if faces is None else max(skew, friction_needed(faces))
+    return skew if faces is None else max(skew, friction_needed(faces, sigma_m))
 
 
 def _skew(part: Array, half: float, insert: float) -> float:

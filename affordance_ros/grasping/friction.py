@@ -16,6 +16,7 @@ from affordance_ros.geometry.quantiles import quantiles
 
 Array = npt.NDArray[Any]
 GIVE_M = 0.0006  # how far a pad gives way
+NOISE = 0.25  # of the noise of one pixel is left in a face that is fitted to many
 COLUMNS, FINE = 7, 13
 
 
@@ -33,10 +34,14 @@ class Faces:
     high_slope: Array
 
 
-def friction_needed(faces: Faces) -> float:
-    """Return the least friction coefficient with which some pair of first contacts holds."""
-    first = np.flatnonzero(faces.low <= faces.low.min() + GIVE_M)
-    last = np.flatnonzero(faces.high >= faces.high.max() - GIVE_M)
+def friction_needed(faces: Faces, sigma_m: float = 0.0) -> float:
+    """Return the least friction coefficient with which some pair of first contacts holds.
+
+    sigma_m: noise of one depth pixel; what differs by less than a part of it touches at the same time.
+    """
+    give = max(GIVE_M, NOISE * sigma_m)
+    first = np.flatnonzero(faces.low <= faces.low.min() + give)
+    last = np.flatnonzero(faces.high >= faces.high.max() - give)
     across = np.maximum(faces.high[last][None] - faces.low[first][:, None], 1e-4)
     line = np.concatenate((faces.places[last][None] - faces.places[first][:, None], across[..., None]), axis=2)
     needs = [

@@ -29,7 +29,7 @@ class PlaceSettings:
     height_m: float = 0.15
     uneven_m: float = 0.004
     level_deg: float = 10.0
-    covered: float = 0.7
+    covered: float = 0.9
     search_m: float = 0.06
 
 
@@ -64,21 +64,28 @@ def place_contact(cloud: SceneCloud, contact: Contact, settings: PlaceSettings) 
         }[first]
         away = f'{text} within {1000 * settings.search_m:.0f} mm; point at a free place'
         return Abstention(first, away, contact.label, contact.pixel, {'tried': float(len(tried)), 'slope': slope})
-    move, covered, uneven, room = free[0]
+    move, covered, uneven, room = max(free, key=lambda item: _worth(item, sigma, settings)[1])
     side = np.cross(normal, contact.axis)
     side /= max(float(np.linalg.norm(side)), 1e-9)
     pose = np.eye(4)
     pose[:3, :3] = np.column_stack((np.cross(side, normal), side, normal))
     pose[:3, 3] = contact.point + (middle @ normal) * normal + move
+    scores, score = _worth((move, covered, uneven, room), sigma, settings)
+    return PlaceTarget(contact, pose, settings.radius_m, room, score, scores, contact.label)
+
+
+def _worth(
+    patch: tuple[Array, float, float, float], sigma: float, settings: PlaceSettings
+) -> tuple[dict[str, float], float]:
+    """Return the named sub-scores of a patch and their product."""
+    move, covered, uneven, room = patch
     scores = {
         'covered': covered,
-        'flat': float(np.exp(-uneven / (settings.uneven_m + 2 * sigma))),
+        'flat': float(np.exp(-0.5 * (uneven / (settings.uneven_m + 2.5 * sigma)) ** 2)),
         'room': float(np.clip(0.5 + 0.5 * room / 0.05, 0, 1)),
         'near': float(np.exp(-((np.linalg.norm(move) / 0.06) ** 2))),
     }
-    return PlaceTarget(
-        contact, pose, settings.radius_m, room, float(np.prod(list(scores.values()))), scores, contact.label
-    )
+    return scores, float(np.prod(list(scores.values())))
 
 
 def _plane(points: Array, normal: Array) -> tuple[Array, Array]:

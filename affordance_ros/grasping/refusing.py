@@ -48,7 +48,7 @@ def refusal(task: Task, part: Array, anchors: list[Anchor], search: Search) -> A
 
 def _on_table(task: Task) -> bool:
     """Tell whether the contact lies on the support plane, which nothing can be put around."""
-    plane = task.cloud.plane
+    plane = task.plane
     if plane is None:
         return False
     return abs(float(task.contact.point @ plane.normal - plane.offset)) < max(3 * plane.residual_m, 0.002)

@@ -42,8 +42,10 @@ def promise(found: Candidates, anchor: Anchor, gripper: GripperSettings) -> Arra
     return np.asarray(room * slope * axis * deep * (0.65 + 0.35 * np.clip(found.square, 0, 1)))
 
 
-def sub_scores(measured: Closing, anchor: Anchor, contact: Contact, gripper: GripperSettings) -> dict[str, float]:
-    """Return what a grasp is worth apart from the space around it, each in [0, 1]."""
+def sub_scores(
+    measured: Closing, anchor: Anchor, contact: Contact, gripper: GripperSettings, *, whole: bool
+) -> dict[str, float]:
+    """Return what a grasp is worth apart from the space around it, in [0, 1]. whole: a region says what to hold."""
     rough = max(0.0, contact.evidence.get('roughness', 1.0) - 1)
     square = float(np.clip(-measured.pose[:3, 2] @ anchor.normal, 0, 1))
     across = np.sqrt(max(0.0, 1 - float(measured.pose[:3, 1] @ anchor.axis) ** 2))
@@ -57,11 +59,17 @@ def sub_scores(measured: Closing, anchor: Anchor, contact: Contact, gripper: Gri
         'axis': float(1 - anchor.anisotropy * (1 - across)),
         'approach': 0.75 + 0.25 * square,
         'reach': _reach(measured),
-        'place': 0.7 + 0.3 * float(np.exp(-((anchor.distance_m / 0.05) ** 2))),
+        'place': _place(anchor.distance_m, whole=whole),
     }
     if np.isfinite(contact.score):
         scores['model'] = float(np.clip(contact.score, 0, 1))
     return scores
+
+
+def _place(distance_m: float, *, whole: bool) -> float:
+    """Return what a place is worth so far from the contact; without a region nobody knows whose part it is."""
+    least, reach = (0.7, 0.05) if whole else (0.25, 0.035)
+    return least + (1 - least) * float(np.exp(-((distance_m / reach) ** 2)))
 
 
 def _antipodal(measured: Closing) -> float:

@@ -4,12 +4,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from affordance_ros.geometry.scene_cloud import SceneCloud
+from affordance_ros.geometry.surface import Plane
 from affordance_ros.grasping.candidates import Anchor, Candidates, GraspSettings, fitting, orientations
 from affordance_ros.grasping.clearance import Surroundings, clearance
 from affordance_ros.grasping.closing import Closing, closeup, closing
@@ -37,6 +39,11 @@ class Task:
     gripper: GripperSettings
     settings: GraspSettings
 
+    @cached_property
+    def plane(self) -> Plane | None:
+        """The support under the contact."""
+        return self.cloud.plane_near(self.contact.point)
+
 
 @dataclass
 class Search:
@@ -53,8 +60,7 @@ class Search:
 
 def try_anchor(anchor: Anchor, task: Task, search: Search) -> None:
     """Try one anchor and note what came of it."""
-    cloud, gripper, settings = task.cloud, task.gripper, task.settings
-    plane = cloud.plane_near(anchor.point)
+    cloud, plane, gripper, settings = task.cloud, task.plane, task.gripper, task.settings
     offsets, _ = cloud.near(anchor.point, PROFILE_M)
     profile = offsets
     if plane is not None:
@@ -72,7 +78,7 @@ def try_anchor(anchor: Anchor, task: Task, search: Search) -> None:
     if not order:
         search.tried += len(worth)
         return
-    near = closeup(anchor, cloud, task.region)
+    near = closeup(anchor, cloud, task.region, plane)
     scene, _ = cloud.near(anchor.point, AROUND_M, every=2)
     scene = scene + anchor.point
     if plane is not None:
@@ -109,7 +115,7 @@ def _best_by_turn(found: Candidates, promise: Array) -> Iterator[int]:
             yield int(index)
 
 
-def _tip_heights(anchor: Anchor, found: Candidates, gripper: GripperSettings, plane: Any) -> Array:
+def _tip_heights(anchor: Anchor, found: Candidates, gripper: GripperSettings, plane: Plane) -> Array:
     """Return (N,): height of the lower fingertip over the plane with the jaws open."""
     normal = plane.normal
     base = float(anchor.point @ normal - plane.offset)
@@ -129,7 +135,7 @@ def _opened(measured: Closing, anchor: Anchor, task: Task, around: Surroundings)
         room = clearance(measured.pose, opening, around, gripper, settings.pregrasp_m)
         hidden = hidden_fingers(measured.pose, opening, task.cloud, gripper)
         palm = hidden_palm(measured.pose, settings.pregrasp_m, task.cloud, gripper)
-        scores = sub_scores(measured, anchor, task.contact, gripper) | {
+        scores = sub_scores(measured, anchor, task.contact, gripper, whole=task.region is not None) | {
             'seen': (1 - hidden) ** 4 * (1 - 0.6 * palm),
             'clearance': (0.7 + 0.3 * share) * float(np.clip(0.5 + 0.5 * room.free_m / settings.clearance_m, 0, 1)),
         }

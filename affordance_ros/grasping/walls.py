@@ -37,10 +37,11 @@ class Wall:
     friction: float
 
 
-def wall_between(part: Array, half: float, insert: float) -> Wall | None:
+def wall_between(part: Array, half: float, insert: float, sigma_m: float = 0.0) -> Wall | None:
     """Return the wall that a part is; None: it is none, or too rough to tell.
 
     part: (N, 3) points, hand axes (y closing, z approach). half: of the finger's width. insert: z of the tips.
+    sigma_m: noise of one depth pixel.
     """
     (top,) = quantiles(part[:, 2], 0.02)
     if insert - top < 2 * RIM_M:
@@ -64,7 +65,7 @@ def wall_between(part: Array, half: float, insert: float) -> Wall | None:
     _, across, down, bow, bend = fitted
     slopes = np.column_stack((across + 2 * bow * x.ravel(), down + 2 * bend * z.ravel()))
     faces = Faces(np.column_stack((x.ravel(), z.ravel())), face, face + thick, slopes, slopes)
-    return Wall(float(np.arctan(across)), float(np.arctan(down)), friction_needed(faces))
+    return Wall(float(np.arctan(across)), float(np.arctan(down)), friction_needed(faces, sigma_m))
 
 
 def _terms(x: Array, z: Array) -> Array:
