@@ -13,14 +13,13 @@ from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.base import ModelInfo, ProgressCallback, StopFlag, check_stop
 from affordance_ros.models.frame_transport import write_frames
 from affordance_ros.models.worker_child import Child, WorkerSpec, ending, launch
+from affordance_ros.models.worker_dialogue import POLL_S, Watch, deadline_in, fell_silent, reply_of
 from affordance_ros.results import Frame, Prediction, Query
 
 __all__ = ['ModelWorker', 'WorkerSpec']
 
 _LOG = logging.getLogger(__name__)
-_POLL_S = 0.02
 _CLOSE_S = 2.5
-_GRACE_S = 5.0  # how long a stopped model may take to notice before its process is killed
 
 
 class ModelWorker:
@@ -68,7 +67,7 @@ class ModelWorker:
         with self._one_at_a_time(None, timeout_s):
             self._closed = False
             try:
-                return self._ensure_started(_deadline(timeout_s), None)
+                return self._ensure_started(deadline_in(timeout_s), None)
             except AffordanceError:
                 self._end_child()
                 raise
@@ -88,7 +87,7 @@ class ModelWorker:
             if child.ready and not child.alive:
                 self._bury(child)
             elif not child.ready and child.pipe.poll():
-                self._ensure_started(_deadline(0.0), None)
+                self._ensure_started(deadline_in(0.0), None)
         except AffordanceError as error:
             self._tell(f'model {self.spec.name!r}: {error.code.name}: {error.message}')
         finally:
@@ -109,7 +108,7 @@ class ModelWorker:
                 NOT_ACTIVE after `close()`, BUSY when another request kept the model for all of `timeout_s`, and
                 whatever the model raises.
         """
-        deadline = _deadline(timeout_s)
+        deadline = deadline_in(timeout_s)
         with self._one_at_a_time(stop, timeout_s):
             if self._closed:
                 raise AffordanceError(Code.NOT_ACTIVE, 'the model worker is closed; start it first')
@@ -139,15 +138,41 @@ class ModelWorker:
         child.set_stop(stop=False)
         with self._dying():
             child.pipe.send(('predict', write_frames(child.frames, frames), clip, query))
-        try:
-            result, self.gpu_bytes = self._await(deadline, *watch)
-        except AffordanceError as error:
-            if error.code == Code.OOM:
-                self._renew('ran out of memory')
-            raise
+        result = self._reply(self._watch(deadline, *watch))
         if not isinstance(result, Prediction):
             raise AffordanceError(Code.INTERNAL, f'the worker answered with {type(result).__name__}')
         return result
+
+    def _watch(self, deadline: float, progress: ProgressCallback | None = None, stop: StopFlag | None = None) -> Watch:
+        return Watch(self.spec.name, deadline, lambda: self._closed, progress, stop)
+
+    def _reply(self, watch: Watch) -> Any:
+        """Return what the child answers or loaded; a request that nobody waits for any more is stopped."""
+        child = self._require_child()
+        try:
+            with self._dying():
+                kind, content, *held = reply_of(child, watch)
+        except BaseException:
+            self._was_idle &= not watch.taken
+            if self._closed:
+                self._end_child()
+            elif self._child is child and child.ready:
+                self._silence(child)
+            raise
+        if kind == 'error':
+            if content.code == Code.OOM and child.ready:
+                self._renew('ran out of memory')
+            raise content
+        self.gpu_bytes = held[0]
+        return content
+
+    def _silence(self, child: Child) -> None:
+        """Stop the running request; a child that does not notice is replaced."""
+        try:
+            if not fell_silent(child, lambda: self._closed):
+                self._renew('did not stop')
+        except (EOFError, ConnectionError):
+            self._bury(child)
 
     def close(self) -> None:
         """End the child, also while it loads or answers; takes at most three seconds."""
@@ -162,8 +187,8 @@ class ModelWorker:
 
     @contextmanager
     def _one_at_a_time(self, stop: StopFlag | None, timeout_s: float | None) -> Iterator[None]:
-        deadline = _deadline(timeout_s)
-        while not self._lock.acquire(timeout=_POLL_S):
+        deadline = deadline_in(timeout_s)
+        while not self._lock.acquire(timeout=POLL_S):
             check_stop(stop)
             if time.monotonic() > deadline:
                 raise AffordanceError(Code.BUSY, f'the model was busy with another request for {timeout_s} s')
@@ -215,7 +240,7 @@ class ModelWorker:
             self._end_child()
             child = self._child = launch(self.spec)
         try:
-            info, self.gpu_bytes = self._await(deadline, None, stop, loading=True)
+            info = self._reply(self._watch(deadline, stop=stop))
         except AffordanceError as error:
             if error.code not in (Code.TIMEOUT, Code.CANCELED):
                 self._end_child()
@@ -224,59 +249,3 @@ class ModelWorker:
             raise AffordanceError(Code.INTERNAL, f'the worker started with {type(info).__name__}')
         self._info, child.ready = info, True
         return info
-
-    def _await(
-        self, deadline: float, progress: ProgressCallback | None, stop: StopFlag | None, *, loading: bool = False
-    ) -> tuple[Any, int]:
-        """Return what the child sends at last, passing progress on; stop it on request or at the deadline."""
-        child = self._require_child()
-        message: tuple[Any, ...] | None = None
-        try:
-            while True:
-                with self._dying():
-                    message = child.pipe.recv() if child.pipe.poll(_POLL_S) else None
-                if self._closed:
-                    raise AffordanceError(Code.NOT_ACTIVE, f'model {self.spec.name!r} was closed')
-                if message is None:
-                    check_stop(stop)
-                    if time.monotonic() > deadline:
-                        doing = 'is still being loaded; ask again later' if loading else 'did not answer in time'
-                        raise AffordanceError(Code.TIMEOUT, f'model {self.spec.name!r} {doing}')
-                elif message[0] == 'taken':
-                    self._was_idle = False
-                elif message[0] == 'progress':
-                    if progress is not None:
-                        progress(message[1])
-                    check_stop(stop)
-                elif message[0] == 'error':
-                    raise message[1]
-                else:
-                    return message[1], message[2]
-        except BaseException as error:
-            if self._closed:
-                self._end_child()
-            elif self._child is child and not loading and not _from_child(error, message):
-                self._silence(child)
-            raise
-
-    def _silence(self, child: Child) -> None:
-        """Stop the running request; a child that does not notice is replaced."""
-        child.set_stop(stop=True)
-        end = time.monotonic() + _GRACE_S
-        try:
-            while time.monotonic() < end and not self._closed:
-                if child.pipe.poll(_POLL_S) and child.pipe.recv()[0] not in ('taken', 'progress'):
-                    return
-        except (EOFError, ConnectionError):
-            self._bury(child)
-            return
-        self._renew('did not stop')
-
-
-def _from_child(error: BaseException, message: Any) -> bool:
-    """Whether the request is over because the child said so."""
-    return message is not None and message[0] == 'error' and message[1] is error
-
-
-def _deadline(timeout_s: float | None) -> float:
-    return float('inf') if timeout_s is None else time.monotonic() + timeout_s
