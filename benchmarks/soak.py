@@ -118,16 +118,19 @@ def disturb(graph: Graph, rng: random.Random, end: float, tally: 'collections.Co
         time.sleep(min(rng.uniform(0.5, 2.0), max(0.0, end - time.monotonic())))
 
 
+def grown(sizes: list[float]) -> float:
+    """Return the growth after warm-up: the last third of the run against the second."""
+    third = max(1, len(sizes) // 3)
+    return float(np.median(sizes[-third:]) - np.median(sizes[third : 2 * third] or sizes[:third]))
+
+
 def report_of(tally: 'collections.Counter[str]', measured: dict) -> dict[str, object]:
     """Return the report with the goals that are missed."""
-    # Growth after warm-up: the end against the end of the first third.
-    nodes = [sum(sizes.values()) / 1e6 for sizes in measured['memory']]
-    third = max(1, len(nodes) // 3)
-    growth = float(np.median(nodes[-third:]) - np.median(nodes[third : 2 * third] or nodes[:third]))
+    growth = {name: grown([sizes[name] / 1e6 for sizes in measured['memory']]) for name in measured['memory'][0]}
     overhead = measured['clean']['overhead']
     numbers = {
         'lost': tally['lost'],
-        'growth MB': growth,
+        'growth MB': sum(growth.values()),
         'overhead p50 ms': 1000 * percentile(overhead, 50),
         'overhead p95 ms': 1000 * percentile(overhead, 95),
         'idle CPU share': max(measured['idle'].values()),
@@ -135,7 +138,8 @@ def report_of(tally: 'collections.Counter[str]', measured: dict) -> dict[str, ob
     report: dict[str, object] = {name: round(float(value), 3) for name, value in numbers.items()}
     report['overhead p99 ms'] = round(1000 * percentile(overhead, 99), 1)
     report['overhead CPU ms'] = round(1000 * measured['clean']['cpu'][0], 1)
-    report['memory MB'] = round(nodes[-1], 1)
+    report |= {f'growth MB {name}': round(size, 1) for name, size in growth.items()}
+    report['memory MB'] = round(sum(measured['memory'][-1].values()) / 1e6, 1)
     report['worker kills'] = tally['killed']
     for point in (50, 95, 99):
         report[f'image age p{point} ms'] = round(1000 * percentile(measured['ages'], point), 1)

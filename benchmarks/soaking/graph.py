@@ -92,7 +92,8 @@ class Graph:
         self._fault = self._node.create_publisher(String, '/fault', 10)
         self._executor = rclpy.executors.SingleThreadedExecutor()
         self._executor.add_node(self._node)
-        threading.Thread(target=self._executor.spin, daemon=True).start()
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -106,7 +107,11 @@ class Graph:
             except subprocess.TimeoutExpired:
                 print(f'{name} did not end', file=sys.stderr)
                 process.kill()
-        self._executor.shutdown(timeout_sec=2.0)
+        # A thread that still spins while the interpreter ends would abort the process.
+        self._executor.shutdown(timeout_sec=5.0)
+        self._thread.join(10.0)
+        self._plan.destroy()
+        self._node.destroy_node()
         rclpy.try_shutdown()
 
     def wait_active(self) -> None:
