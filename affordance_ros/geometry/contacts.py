@@ -18,7 +18,7 @@ from affordance_ros.geometry.window import Window, abstain, joined
 from affordance_ros.results import Abstention, Contact, Intrinsics
 
 Array = npt.NDArray[Any]
-MOST = 600  # samples that a surface is fitted to
+MOST = 450  # samples that a surface is fitted to
 AROUND = 8  # directions in which a hole's surroundings are looked at
 
 
@@ -123,9 +123,12 @@ def _strip(
     across, down = (window.columns - pixel[0]) / size_px, (window.rows - pixel[1]) / size_px
     rows, columns = place
     z = window.z[rows, columns]
-    seen = np.nonzero(np.isfinite(window.seen))
-    around = np.stack((across[seen[1]], down[seen[0]])), window.seen[seen]
     metres = scale[0] * float(z[len(z) // 2])
+
+    def around() -> tuple[Array, Array]:
+        seen = np.nonzero(np.isfinite(window.seen))
+        return np.stack((across[seen[1]], down[seen[0]])), window.seen[seen]
+
     return strip_of(np.stack((across[columns], down[rows])), z, around, (metres, window.sigma_m))
 
 

@@ -20,8 +20,13 @@ HALVES = 6
 FEWEST = 10
 SLOPE, BEND_M = 1.0, 0.006  # priors: tangent of a slope, depth by which a surface bends over one window
 FACING = 0.5  # tangent by which the middle of a thin part may turn away
+_TINY = {size: 1e-9 * np.eye(size) for size in (3, 6)}
 _ANGLES = np.arange(HALVES) * 2 * np.pi / HALVES
 _SIDES = np.stack((np.cos(_ANGLES), np.sin(_ANGLES)), axis=1)
+_FIRST, _SECOND = np.triu_indices(6)  # the 21 different products of six terms
+_PAIRS = np.zeros((6, 6), int)
+_PAIRS[_FIRST, _SECOND] = _PAIRS[_SECOND, _FIRST] = np.arange(21)
+_SQUARE = _PAIRS.ravel()
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,13 @@ class Samples:
 
 @dataclass(frozen=True)
 class Fits:
-    """K fits with p parameters: weights (K, N), solutions (K, p), covariance (K, p, p), residual variance (K,).
+    """K fits with p parameters: solutions (K, p), covariance (K, p, p), residual variance (K,).
 
-    middle: (K, 2) of the samples. count: degrees of freedom.
+    weights: those of all neighbourhoods, and which of them belong to the fits. middle: (K, 2) of the samples.
+    count: degrees of freedom.
     """
 
-    weights: Array
+    weights: tuple[Array, Array]
     radius: Array
     solution: Array
     covariance: Array
@@ -65,16 +71,14 @@ def samples_of(rays: Array, at: Array, z: Array, scale: tuple[float, float], str
     x, y = offset = (rays - at).T / window
     design = np.empty((6, len(z)))
     design[0], design[1], design[2] = 1, x, y
-    np.multiply(x, x, out=design[3])
-    np.multiply(x, y, out=design[4])
-    np.multiply(y, y, out=design[5])
+    design[3], design[4], design[5] = x * x, x * y, y * y
     window_m = window / middle
     slope, bend = SLOPE * window_m / sigma_m, BEND_M / sigma_m
     prior = np.diag([0.0, slope**-2, slope**-2, *(bend**-2,) * 3])
     expected = np.zeros(6)
     if strip is not None:
         _round_prior(prior, expected, strip, window_m / sigma_m)
-    value, away = (inverse - middle) / unit, np.hypot(x, y)
+    value, away = (inverse - middle) / unit, np.sqrt(design[3] + design[5])
     return Samples(offset, design, value, away, middle, unit, window, (prior, expected), strip is not None)
 
 
@@ -84,15 +88,15 @@ def _round_prior(prior: Array, expected: Array, strip: Strip, unit: float) -> No
     prior[1:, 1:] = 0
     prior[1, 1] = prior[2, 2] = (SLOPE * unit) ** -2
     bend = -unit * 0.5 / max(half, 0.15)
-    for row, mean, spread in (
-        ((0, 0, 0, a * a, a * b, b * b), bend, 0.7 * bend),
-        ((0, 0, 0, b * b, -a * b, a * a), 0.0, 0.1 * unit),
-        ((0, 0, 0, -2 * a * b, a * a - b * b, 2 * a * b), 0.0, 0.1 * unit),
-        ((0, a, b, 2 * middle * a * a, 2 * middle * a * b, 2 * middle * b * b), 0.0, FACING * unit),
-    ):
-        direction = np.array(row)
-        prior += np.outer(direction, direction) / spread**2
-        expected += direction * mean / spread**2
+    rows = np.array([
+        (0, 0, 0, a * a, a * b, b * b),
+        (0, 0, 0, b * b, -a * b, a * a),
+        (0, 0, 0, -2 * a * b, a * a - b * b, 2 * a * b),
+        (0, a, b, 2 * middle * a * a, 2 * middle * a * b, 2 * middle * b * b),
+    ])  # fmt: skip
+    weighted = rows.T / np.array([0.7 * bend, 0.1 * unit, 0.1 * unit, FACING * unit]) ** 2
+    prior += weighted @ rows
+    expected += weighted[:, 0] * bend
 
 
 def all_fits(samples: Samples) -> tuple[Fits, Fits | None]:
@@ -103,11 +107,9 @@ def all_fits(samples: Samples) -> tuple[Fits, Fits | None]:
     halves = (discs[:, None] * (across >= -0.2 * radii[:, None, None])).reshape(-1, len(samples.away))
     weights = np.concatenate((discs, halves))
     design = samples.design
-    products = np.concatenate((
-        (design[:, None] * design[None]).reshape(36, -1), design * samples.value, samples.value[None] ** 2
-    ))  # fmt: skip
+    products = np.concatenate((design[_FIRST] * design[_SECOND], design * samples.value, samples.value[None] ** 2))
     moments = weights @ products.T
-    gram, right, square = moments[:, :36].reshape(-1, 6, 6), moments[:, 36:42], moments[:, 42]
+    gram, right, square = moments[:, _SQUARE].reshape(-1, 6, 6), moments[:, 21:27], moments[:, 27]
     radius = np.concatenate((radii, np.repeat(radii, HALVES)))
     half = np.arange(len(weights)) >= len(radii)
     enough = gram[:, 0, 0] >= FEWEST
@@ -121,7 +123,7 @@ def all_fits(samples: Samples) -> tuple[Fits, Fits | None]:
 
 def _solved(samples: Samples, moments: tuple[Array, ...], which: npt.NDArray[np.bool_], size: int) -> Fits:
     """Solve the chosen fits with `size` parameters."""
-    weights, gram, right, square, radius, half = (item[which] for item in moments)
+    gram, right, square, radius, half = (item[which] for item in moments[1:])
     middle = gram[:, 0, 1:3] / np.maximum(gram[:, :1, 0], 1)
     gram, right = gram[:, :size, :size], right[:, :size]
     prior, expected = _prior(samples, size)
@@ -129,15 +131,24 @@ def _solved(samples: Samples, moments: tuple[Array, ...], which: npt.NDArray[np.
     solution = np.einsum('kij,kj->ki', covariance, right + expected)
     left = square - 2 * np.einsum('ki,ki->k', solution, right) + np.einsum('ki,kij,kj->k', solution, gram, solution)
     free = np.maximum(gram[:, 0, 0] - size, 1.0)
-    return Fits(weights, radius, solution, covariance, np.maximum(left, 0) / free, free, half, middle)
+    return Fits(
+        (moments[0], np.flatnonzero(which)),
+        radius,
+        solution,
+        covariance,
+        np.maximum(left, 0) / free,
+        free,
+        half,
+        middle,
+    )
 
 
 def _prior(samples: Samples, size: int) -> tuple[Array, Array]:
     """Return precision (p, p) and information (p,) of what is expected of a surface: of a plane next to nothing."""
     prior, expected = samples.prior
     if size == 6:
-        return prior + 1e-9 * np.eye(6), expected
-    return np.diag([0.0, prior[1, 1], prior[2, 2]]) + 1e-9 * np.eye(3), np.zeros(3)
+        return prior + _TINY[6], expected
+    return np.diag([0.0, prior[1, 1], prior[2, 2]]) + _TINY[3], np.zeros(3)
 
 
 def noise_of(fits: list[Fits]) -> float:
@@ -150,7 +161,8 @@ def refined(samples: Samples, fits: Fits, index: int, noise: float) -> tuple[Arr
     """Return solution, residual variance and number of samples of a fit without what lies beyond 3 sigma of it."""
     solution = fits.solution[index]
     size = len(solution)
-    used = fits.weights[index] > 0
+    weights, which = fits.weights
+    used = weights[which[index]] > 0
     prior, expected = _prior(samples, size)
     design, value = samples.design[:size, used], samples.value[used]
     for _ in range(2):

@@ -77,13 +77,18 @@ def normal_of(points: Array, center: Array, sigma: float) -> tuple[Array, float,
 
 def main_axis(points: Array, normal: Array) -> tuple[Array, float]:
     """Return the unit tangent direction along which points (N, 3) extend most, and its anisotropy in [0, 1]."""
-    side = np.cross(normal, (0.0, 0.0, 1.0) if abs(normal[2]) < 0.9 else (1.0, 0.0, 0.0))
-    side /= np.linalg.norm(side)
-    other = np.cross(normal, side)
-    flat = (points - points.mean(axis=0)) @ np.column_stack((side, other))
-    values, vectors = np.linalg.eigh(flat.T @ flat / max(1, len(points)))
-    axis = vectors[0, 1] * side + vectors[1, 1] * other
-    return axis / np.linalg.norm(axis), float(1 - np.sqrt(max(values[0], 0) / max(values[1], 1e-18)))
+    x, y, z = (float(value) for value in normal)
+    side = np.array((y, -x, 0.0) if abs(z) < 0.9 else (0.0, z, -y))  # normal x (0, 0, 1), or normal x (1, 0, 0)
+    side /= np.sqrt(side @ side)
+    a, b, c = (float(value) for value in side)
+    other = np.array((y * c - z * b, z * a - x * c, x * b - y * a))
+    flat = points @ np.stack((side, other), axis=1)
+    flat -= flat.mean(axis=0)
+    (xx, xy), (_, yy) = (flat.T @ flat / max(1, len(points))).tolist()
+    middle, spread = (xx + yy) / 2, float(np.hypot((xx - yy) / 2, xy))
+    angle = 0.5 * float(np.arctan2(2 * xy, xx - yy))
+    least, most = max(middle - spread, 0.0), max(middle + spread, 1e-18)
+    return np.cos(angle) * side + np.sin(angle) * other, 1 - float(np.sqrt(least / most))
 
 
 def connected(

@@ -6,6 +6,7 @@ Handles, shafts and rims show few pixels across, too few for noise to leave thei
 without depth is their outline: its middle faces the camera, its sides turn away.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,13 +30,15 @@ class Strip:
     half: float
 
 
-def strip_of(offset: Array, z: Array, around: tuple[Array, Array], scale: tuple[float, float]) -> Strip | None:
+def strip_of(
+    offset: Array, z: Array, around: Callable[[], tuple[Array, Array]], scale: tuple[float, float]
+) -> Strip | None:
     """Return the strip that a surface forms, None when it is none or does not stand before what is beside it.
 
     Args:
         offset: (2, N) pixels of the surface about the asked one, in windows.
         z: (N,) their depth in metres.
-        around: the same for all measured pixels of the crop, (2, M) and (M,).
+        around: gives the same for all measured pixels of the crop, (2, M) and (M,); most surfaces are no strips.
         scale: window in metres, noise of one pixel in metres.
     """
     middle = offset.mean(axis=1)
@@ -46,14 +49,15 @@ def strip_of(offset: Array, z: Array, around: tuple[Array, Array], scale: tuple[
         return None
     across, along = vectors[:, 0], vectors[:, 1]
     strip = Strip(across, float(across @ middle), half)
-    beside, near = (across @ around[0] - strip.middle), np.abs(along @ around[0]) < ALONG
     own = z[np.abs(along @ offset) < ALONG]
     if len(own) < FEWEST:
         return None
     front = float(np.median(own))
+    place, depth = around()
+    beside, near = across @ place - strip.middle, np.abs(along @ place) < ALONG
     step = max(0.3 * half * scale[0], 0.4 * scale[1], 0.001)
     for side in (beside, -beside):
-        other = around[1][near & (side > BEYOND[0] * half) & (side < BEYOND[0] * half + BEYOND[1])]
+        other = depth[near & (side > BEYOND[0] * half) & (side < BEYOND[0] * half + BEYOND[1])]
         if len(other) >= FEWEST and float(np.median(other)) < front + step:
             return None
     return strip
