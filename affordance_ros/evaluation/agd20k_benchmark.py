@@ -18,6 +18,7 @@ from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.attachments import Attachment, content_of
 from affordance_ros.evaluation.benchmark import Item
 from affordance_ros.evaluation.benchmark_kind import BenchmarkKind, Choice, PublishedTable, Row
+from affordance_ros.evaluation.fingerprint import listing_fingerprint
 from affordance_ros.evaluation.hova_benchmark import map_file
 from affordance_ros.evaluation.mask_benchmark import (
     ALL,
@@ -56,9 +57,16 @@ class Agd20kBenchmark:
     limit: int | None = None
 
     def describe(self) -> Json:
-        """Return the choice of questions and how many images have no map; the maps are in the answers."""
-        count = len(self.data.questions())
-        return {'part': self.data.part, 'limit': self.limit, 'with_map': count, 'without': self.data.without_truth}
+        """Return the choice of questions, how many images have a map, and the fingerprint of their names and sizes."""
+        questions = self.data.questions()
+        files = [path for question in questions for path in (question.image, question.truth)]
+        found = {'with_map': len(questions), 'without': self.data.without_truth}
+        return {
+            'part': self.data.part,
+            'limit': self.limit,
+            **found,
+            'files': listing_fingerprint(files, self.data.root),
+        }
 
     def items(self) -> Iterator[Item]:
         """Yield the questions in the order of their names."""

@@ -3,6 +3,7 @@
 """A short name for the content of a file or folder, quick enough for a checkpoint or a bag of many gigabytes."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 _EDGE = 2**20
@@ -22,4 +23,12 @@ def fingerprint(path: Path) -> str:
             if size > 2 * _EDGE:
                 stream.seek(-_EDGE, 2)
             digest.update(stream.read(_EDGE))
+    return digest.hexdigest()[:16]
+
+
+def listing_fingerprint(paths: Iterable[Path], root: Path) -> str:
+    """Return 16 hex digits of a SHA-256 over names below `root` and sizes, for more files than one wants to open."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f'{path.relative_to(root)}:{path.stat().st_size if path.is_file() else -1}\n'.encode())
     return digest.hexdigest()[:16]

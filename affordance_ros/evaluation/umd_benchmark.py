@@ -14,6 +14,7 @@ from affordance_ros.datasets.umd import AFFORDANCES, WHERE, PartQuestion, Umd, b
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.benchmark import Item
 from affordance_ros.evaluation.benchmark_kind import BenchmarkKind, Choice, PublishedTable
+from affordance_ros.evaluation.fingerprint import listing_fingerprint
 from affordance_ros.evaluation.labels import decode_mask, encode_mask
 from affordance_ros.evaluation.mask_benchmark import (
     ALL,
@@ -53,8 +54,11 @@ class UmdBenchmark:
         return chosen
 
     def describe(self) -> Json:
-        """Return the choice of questions and how many there are; the truths are in the answers."""
-        return {'actions': list(self.actions), 'limit': self.limit, 'questions': len(self.questions())}
+        """Return the choice of questions, and the fingerprint of the names and sizes of their files."""
+        questions = self.questions()
+        files = [path for question in questions for path in (question.image, question.label)]
+        found = {'questions': len(questions), 'files': listing_fingerprint(files, self.data.root)}
+        return {'actions': list(self.actions), 'limit': self.limit, **found}
 
     def items(self) -> Iterator[Item]:
         """Yield the questions."""
