@@ -3,6 +3,7 @@
 """What a bag holds: opening it, and finding the topics that make a frame."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -66,17 +67,20 @@ def look_into(folder: Path, topics: BagTopics | None = None) -> BagContent:
         return BagContent(chosen, count, width, height, {c.topic: c.msgtype for c in reader.connections})
 
 
-def open_bag(folder: Path) -> AnyReader:
-    """Return a reader, to be opened. Raises BAD_INPUT for what is no bag."""
+@contextmanager
+def open_bag(folder: Path) -> Iterator[AnyReader]:
+    """Open a bag for reading; use it in a `with` statement. Raises BAD_INPUT for what is no bag."""
     if not folder.exists():
         raise AffordanceError(Code.BAD_INPUT, f'there is no bag at {folder}')
     try:
         reader = AnyReader([folder], default_typestore=typestore())
         reader.open()
-        reader.close()
     except Exception as error:  # rosbags raises one class per storage, and those of sqlite3, mcap and yaml
         raise AffordanceError(Code.BAD_INPUT, f'{folder} cannot be read as a rosbag2 bag: {error}') from error
-    return AnyReader([folder], default_typestore=typestore())
+    try:
+        yield reader
+    finally:
+        reader.close()
 
 
 def read_messages(reader: AnyReader, topics: tuple[str, ...]) -> Iterator[tuple[Connection, int, Any]]:
@@ -84,7 +88,7 @@ def read_messages(reader: AnyReader, topics: tuple[str, ...]) -> Iterator[tuple[
     connections = [c for c in reader.connections if c.topic in topics]
     if connections:
         for connection, received_ns, data in reader.messages(connections=connections):
-            yield connection, received_ns, decode(bytes(data), connection.msgtype, reader.typestore)
+            yield connection, received_ns, decode(data, connection.msgtype, reader.typestore)
 
 
 def choose_topics(reader: AnyReader, topics: BagTopics) -> BagTopics:

@@ -40,7 +40,7 @@ def typestore() -> Typestore:
     return store
 
 
-def decode(data: bytes, kind: str, store: Typestore | None = None) -> Any:
+def decode(data: bytes | memoryview, kind: str, store: Typestore | None = None) -> Any:
     """Return a CDR message, also one with spare bytes at its end.
 
     Fast DDS reserves room for aligning the content of sequences of 8-byte numbers even where they are empty, and

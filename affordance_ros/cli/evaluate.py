@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from affordance_ros.bags import BagContent, BagTopics, look_into
+from affordance_ros.bags.memory import keep_freed_memory
 from affordance_ros.cli.failures import FAILED
 from affordance_ros.cli.versions import version_lines
 from affordance_ros.errors import AffordanceError, Code
@@ -67,6 +68,7 @@ def run_bag(request: BagRequest) -> None:
 
 def prepared(request: BagRequest) -> tuple[BagContent, Evaluation]:
     """Return what the bag holds and what is to be evaluated. Raises AffordanceError for what does not fit."""
+    keep_freed_memory()
     content = look_into(request.bag, request.topics)
     known = read_intrinsics(request.intrinsics, content.width, content.height) if request.intrinsics else None
     transforms = _static_transforms(request.static_tf) if request.static_tf else ()
