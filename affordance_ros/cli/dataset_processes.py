@@ -48,7 +48,7 @@ def shard_requests(request: DatasetRequest, total: int) -> list[DatasetRequest]:
         AffordanceError: BAD_INPUT when the folder holds the work of another number of processes, or work at all and
             the run is not to go on.
     """
-    count = min(len(request.devices), -(-total // request.batch))
+    count = max(1, min(len(request.devices), -(-total // request.batch)))
     shards = [Shard(index, count) for index in range(count)]
     own, there = {shard.folder(request.out) for shard in shards}, set(request.out.glob('shard-*'))
     problem = ''

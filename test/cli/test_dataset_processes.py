@@ -80,11 +80,18 @@ def test_devices_and_processes_are_shared_out(data, tmp_path):
     assert [(str(share.shard), share.device, share.processes) for share in shares] == [
         ('0/4', 'cuda:0', 1), ('1/4', 'cuda:0', 1), ('2/4', 'cuda:1', 1), ('3/4', 'cuda:1', 1),
     ]  # fmt: skip
-    assert len(shard_requests(request, 3)) == 2
+    assert [len(shard_requests(request, total)) for total in (0, 2, 3)] == [1, 1, 2]
     with pytest.raises(AffordanceError, match='give --shard, or several devices'):
         request_of(data, tmp_path, device='cuda:0,cuda:1', shard=shares[0].shard)
     with pytest.raises(AffordanceError, match='processes must be at least 1'):
         request_of(data, tmp_path, processes=0)
+
+
+def test_a_data_set_without_questions_is_told(data, tmp_path):
+    (data / 'point_questions.jsonl').write_text('')
+    empty = affordance('--root', data, '--out', tmp_path / 'out', '--processes', 2)
+    assert empty.exit_code == 2
+    assert 'has no question' in empty.output
 
 
 def blocked(data, out, report):

@@ -326,7 +326,7 @@ def test_the_console_asks_a_checkpoint_and_scores_again(data, tmp_path):
     result = affordance(
         'eval', 'dataset', 'robointer_vqa', '--root', root, '--out', out, '--model', 'robointer', '--limit', 1,
         '--checkpoint', llavaov / 'checkpoint', '--option', f'siglip={siglip}', '--option', 'max_new_tokens=8',
-        '--task', 'current_box', '--task', 'planning',
+        '--task', 'current_box', '--task', 'planning', '--batch', 2,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert 'RoboInter-LlavaOV-7B' in result.output
@@ -336,7 +336,10 @@ def test_the_console_asks_a_checkpoint_and_scores_again(data, tmp_path):
     assert metrics['scores']['current_box']['outcomes'] == {'UNPARSABLE_ANSWER': 1}
     assert metrics['scores']['current_box']['official_mean_iou'] == 0
     assert metrics['throughput']['questions'] == 2
-    assert json.loads((out / 'run.json').read_text())['model']['settings']['profile'] == 'eval'
+    record = json.loads((out / 'run.json').read_text())
+    assert (record['model']['settings']['profile'], record['batch']) == ('eval', 2)
+    seconds = [json.loads(line)['seconds'] for line in (out / 'times.jsonl').read_text().splitlines()]
+    assert seconds[0] == seconds[1]  # each its share of the batch
     (answer,) = read_answers(out / 'official' / 'eval_details_current_box.json')
     assert answer.pred
     first = (out / 'metrics.json').read_bytes()
