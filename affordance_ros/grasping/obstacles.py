@@ -1,6 +1,9 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The table and the things that are held as solids, for the scene of a planner. Only what was seen is in them."""
+"""The table and the things that are held as solids, for the scene of a planner.
+
+The camera sees the top of a box and not its bottom: a thing is taken to reach down to the table it stands on.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +13,7 @@ import numpy.typing as npt
 from scipy.spatial import ConvexHull, QhullError
 
 from affordance_ros.geometry.scene_cloud import SceneCloud
+from affordance_ros.geometry.surface import Plane
 from affordance_ros.grasping.anchors import object_of
 from affordance_ros.results import Contact, Obstacle
 
@@ -21,8 +25,18 @@ SKIN_M = 0.002  # its top is put so much lower: what stands on it touches it
 def obstacles_of(cloud: SceneCloud, contacts: Sequence[Contact]) -> tuple[Obstacle, ...]:
     """Return the table, where there is one, and the thing at every contact as `target_0`, `target_1`, ..."""
     found = [table_of(cloud)]
-    found += [solid_of(f'target_{index}', object_of(contact, cloud)) for index, contact in enumerate(contacts)]
+    for index, contact in enumerate(contacts):
+        points = object_of(contact, cloud)
+        found.append(solid_of(f'target_{index}', _standing(points, cloud.plane_near(contact.point))))
     return tuple(item for item in found if item is not None)
+
+
+def _standing(points: Array, plane: Plane | None) -> Array:
+    """Return points (N, 3) and their feet on the support plane."""
+    if plane is None or not len(points):
+        return points
+    height = points @ plane.normal - plane.offset
+    return np.concatenate((points, points - np.outer(np.maximum(height - SKIN_M, 0), plane.normal)))
 
 
 def table_of(cloud: SceneCloud) -> Obstacle | None:
