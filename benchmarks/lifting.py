@@ -235,7 +235,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--scenes', type=int, default=240)
-    parser.add_argument('--first', type=int, default=70_000, help='seed of the first scene')
+    parser.add_argument('--first', type=int, default=80_000, help='first seed; tuned on 70000 to 70119')
     parser.add_argument('--workers', type=int, default=2, help='processes')
     given = parser.parse_args()
     rows = [row for some in all_rows(given.first, given.scenes, given.workers) for row in some]

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.geometry.transforms import interpolate, inverse
+from affordance_ros.geometry.transforms import interpolate, inverse, quaternion_from_matrix
 from affordance_ros.results import FloatArray
 
 JUMP_NS = 1_000_000_000  # one frame has one broadcaster: its stamps do not go back this far by themselves
+GAP_NS = 2_000_000_000
+STILL_M, STILL = 0.001, 0.9999985  # what moved by less than 1 mm and 0.2 degrees (half the cosine's angle) stood still
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,11 @@ class PoseBuffer:
 
     keep_ns: how long moving ones are kept; None keeps all and takes a jump back in time for a recording that repeats
     itself, as a bag may, instead of forgetting what was before.
+    gap_ns: longest time between two poses that is bridged where the frame moved: what it did between them is not known.
     """
 
-    def __init__(self, keep_ns: int | None = 30_000_000_000) -> None:
-        self.keep_ns = keep_ns
+    def __init__(self, keep_ns: int | None = 30_000_000_000, gap_ns: int = GAP_NS) -> None:
+        self.keep_ns, self.gap_ns = keep_ns, gap_ns
         self._lock = threading.Lock()
         self._parent: dict[str, str] = {}
         self._static: dict[str, FloatArray] = {}
@@ -45,6 +48,9 @@ class PoseBuffer:
         """Take one transform; a leading slash of a frame name, as old drivers write it, is dropped."""
         parent, child = parent.lstrip('/'), child.lstrip('/')
         with self._lock:
+            if self._parent.get(child, parent) != parent:
+                self._moving.pop(child, None)  # hung up elsewhere: the old poses are in another frame
+                self._static.pop(child, None)
             self._parent[child] = parent
             if static:
                 self._static[child] = parent_from_child
@@ -107,4 +113,13 @@ class PoseBuffer:
             text = f'the pose of {child!r} is known {known}, the image is of {stamp_ns / 1e9:.3f} s'
             raise AffordanceError(Code.TF, f'{text}; check clocks, or raise tf.timeout_s')
         (before, start), (after, end) = entries[index - 1], entries[index]
+        if after - before > self.gap_ns and not _alike(start, end):
+            text = f'{child!r} moved and its pose is not known from {before / 1e9:.3f} s to {after / 1e9:.3f} s'
+            raise AffordanceError(Code.TF, f'{text}; the image is of {stamp_ns / 1e9:.3f} s; broadcast more often')
         return interpolate(start, end, (stamp_ns - before) / (after - before))
+
+
+def _alike(first: FloatArray, second: FloatArray) -> bool:
+    """Tell whether two poses are the same to a millimetre and a fifth of a degree."""
+    a, b = quaternion_from_matrix(first[:3, :3]), quaternion_from_matrix(second[:3, :3])
+    return bool(np.linalg.norm(first[:3, 3] - second[:3, 3]) < STILL_M and abs(float(a @ b)) > STILL)

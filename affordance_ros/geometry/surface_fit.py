@@ -73,10 +73,10 @@ def fit_surface(  # noqa: PLR0913 - one surface and what is known of it
     slopes[best] = chosen[1:3]
     values[nearest] = (chosen if nearest == best else _refined_at(samples, families, nearest, noise)[0])[0]
     # The fits overlap and err differently: their mean, weighted by what each may err, is better than the best one.
-    weight = (steep[best] / steep) ** SLOPE_POWER
-    tilt = weight @ slopes / weight.sum() * samples.unit / window
-    weight = (off[nearest] / off) ** DEPTH_POWER
-    inverse = max(samples.middle + samples.unit * float(weight @ values / weight.sum()), 1e-6)
+    weight = _weights(steep, SLOPE_POWER)
+    tilt, tilt_error = weight @ slopes * samples.unit / window, float(weight @ steep)
+    weight = _weights(off, DEPTH_POWER)
+    inverse = max(samples.middle + samples.unit * float(weight @ values), 1e-6)
     normal = -np.array([tilt[0], tilt[1], inverse - tilt @ at])
     length = float(np.sqrt(normal @ normal))
     family, index = _place(families, best)
@@ -84,14 +84,20 @@ def fit_surface(  # noqa: PLR0913 - one surface and what is known of it
     return SurfaceFit(
         1 / inverse,
         normal / length,
-        float(np.sqrt(off[nearest])) * metres,
-        float(np.sqrt(steep[best] / 2)) * samples.unit / window / length,
+        float(np.sqrt(weight @ off)) * metres,
+        float(np.sqrt(tilt_error / 2)) * samples.unit / window / length,
         float(np.sqrt(residual)) * metres,
         inliers,
         float(family.radius[index]),
         family is bent,
         bool(family.half[index]),
     )
+
+
+def _weights(risk: Array, power: float) -> Array:
+    """Return (K,): how much each fit counts; their sum is 1."""
+    weight = (risk.min() / risk) ** power
+    return np.asarray(weight / weight.sum())
 
 
 def _risks(fit: Fits, noise: float) -> tuple[Array, Array]:
