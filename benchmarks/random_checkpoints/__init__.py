@@ -3,7 +3,7 @@
 """Checkpoints of the real sizes with random weights, in the layouts of the releases: for timing, not for answers."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,10 @@ _TEXTS = [
 
 @dataclass(frozen=True)
 class Size:
-    """What to write. model: name to load it as. layout: name in LAYOUTS. hidden, mlp, layers, heads: of the LLM."""
+    """What to write. model: name to load it as. layout: name in LAYOUTS. hidden, mlp, layers, heads: of the LLM.
+
+    tied: its head is its embedding.
+    """
 
     model: str
     layout: str
@@ -34,6 +37,7 @@ class Size:
     layers: int
     heads: int
     kv_heads: int = 0
+    tied: bool = False
 
 
 SIZES = {
@@ -48,19 +52,27 @@ SIZES = {
     'glover_plus-7b': Size('glover_plus', 'glover_plus', 4096, 11008, 32, 32),
     'robointer-small': Size('robointer', 'robointer', 512, 1376, 8, 8, 2),
     'robointer-7b': Size('robointer', 'robointer', 3584, 18944, 28, 28, 4),
+    'affordance_r1-small': Size('affordance_r1', 'qwen2_5_vl', 512, 1376, 8, 8, 2),
+    'affordance_r1-7b': Size('affordance_r1', 'qwen2_5_vl', 3584, 18944, 28, 28, 4),
+    'robointer_qwen-small': Size('robointer_qwen', 'qwen2_5_vl', 512, 1376, 8, 8, 2),
+    'robointer_qwen-3b': Size('robointer_qwen', 'qwen2_5_vl', 2048, 11008, 36, 16, 2, tied=True),
+    'robointer_qwen-7b': Size('robointer_qwen', 'qwen2_5_vl', 3584, 18944, 28, 28, 4),
+    'qwen3_vl-4b': Size('qwen_vl', 'qwen3_vl', 2560, 9728, 36, 32, 8, tied=True),
 }
+# Tokens of an answer where random weights would find an end of their own: four points, some thoughts, four points.
+_FREE = {'robopoint': 60, 'affordance_r1': 200, 'qwen_vl': 60}
 
 
 def write(size: Size, folder: Path) -> dict[str, Any]:
     """Write the folder, unless it is there, and return the options to load it with."""
     layout = LAYOUTS[size.layout]
     options: dict[str, Any] = {'checkpoint': str(folder)} | {name: str(folder / name) for name in layout.folders}
-    if size.model == 'robopoint':  # as many tokens as four points take; the others write their format
-        options |= {'decode': 'free', 'max_new_tokens': 60, 'task': 'text'}
+    if size.model in _FREE:  # the others write their format
+        options |= {'decode': 'free', 'max_new_tokens': _FREE[size.model], 'task': 'text'}
     if (folder / 'complete').is_file():
         return options
     folder.mkdir(parents=True, exist_ok=True)
-    pieces = _write_bpe(folder) if layout.qwen else _write_sentencepiece(folder)
+    pieces = _write_bpe(folder, layout.special) if layout.special else _write_sentencepiece(folder)
     config, shapes = layout.make(size, pieces, folder)
     (folder / 'config.json').write_text(json.dumps(config))
     write_random(folder, shapes, spoken=pieces)
@@ -78,11 +90,12 @@ def write_random(folder: Path, shapes: Mapping[str, Shape], spoken: int = 0) -> 
     """
     pool = torch.randn(2**24, generator=torch.Generator().manual_seed(0)).mul_(0.02).half()
     where: dict[str, str] = {}
+    head = 'lm_head.weight' if 'lm_head.weight' in shapes else 'model.embed_tokens.weight'
     for number, part in enumerate(_parts(shapes)):
         name = f'model-{number + 1:05d}.safetensors'
         tensors = {key: _values(key, shape, pool) for key, shape in part.items()}
-        if 'lm_head.weight' in tensors:
-            tensors['lm_head.weight'][spoken:] = tensors['lm_head.weight'][:3] = 0
+        if head in tensors:
+            tensors[head][spoken:] = tensors[head][:3] = 0
         save_file(tensors, folder / name)
         where |= dict.fromkeys(part, name)
     (folder / 'model.safetensors.index.json').write_text(json.dumps({'metadata': {}, 'weight_map': where}))
@@ -118,13 +131,12 @@ def _write_sentencepiece(folder: Path) -> int:
     return int(sentencepiece.SentencePieceProcessor(model_file=str(folder / 'tokenizer.model')).get_piece_size())
 
 
-def _write_bpe(folder: Path) -> int:
-    """Write a byte-level tokenizer with the three special tokens of Qwen2 and return how many tokens there are."""
+def _write_bpe(folder: Path, names: Sequence[str]) -> int:
+    """Write a byte-level tokenizer with special tokens behind its pieces and return how many pieces there are."""
     tokenizer = ByteLevelBPETokenizer()
     tokenizer.train_from_iterator(_TEXTS, vocab_size=320, min_frequency=1, show_progress=False)
     tokenizer.save_model(str(folder))
     count = int(tokenizer.get_vocab_size())
-    names = ('<|endoftext|>', '<|im_start|>', '<|im_end|>')
     added = {str(count + index): {'content': name, 'special': True} for index, name in enumerate(names)}
     record = {
         'tokenizer_class': 'Qwen2Tokenizer', 'added_tokens_decoder': added, 'eos_token': '<|im_end|>',
@@ -132,4 +144,4 @@ def _write_bpe(folder: Path) -> int:
     }  # fmt: skip
     (folder / 'tokenizer_config.json').write_text(json.dumps(record))
     (folder / 'added_tokens.json').write_text(json.dumps({name: count + i for i, name in enumerate(names)}))
-    return count + len(names)
+    return count

@@ -22,6 +22,7 @@ from transformers import (
 
 from affordance_ros.models.handsonvlm_heads import TrajectoryHead
 from affordance_ros.models.parts.sam import Sam, SamGeometry
+from random_checkpoints.qwen_layouts import SPECIAL, qwen2_5_vl, qwen3_vl
 
 Shapes = dict[str, tuple[int, ...]]
 _TOWER = 'model.vision_tower.vision_tower.vision_model.'
@@ -38,11 +39,14 @@ _VIT_H = SamGeometry(
 
 @dataclass(frozen=True)
 class Layout:
-    """make(size, tokens, folder) gives config.json and the shapes. folders: options that are folders, with weights."""
+    """make(size, tokens, folder) gives config.json and the shapes. folders: options that are folders, with weights.
+
+    special: tokens of a byte-level vocabulary, in their order; empty: it is one of LLaMA.
+    """
 
     make: Callable[[Any, int, Path], tuple[dict[str, Any], Shapes]]
     folders: Mapping[str, Shapes] = field(default_factory=dict)
-    qwen: bool = False
+    special: tuple[str, ...] = ()
 
 
 def _shapes(module: torch.nn.Module, prefix: str = '', without: str = '') -> Shapes:
@@ -159,5 +163,7 @@ LAYOUTS = {
     'handsonvlm': Layout(_handsonvlm, {'clip': {}}),
     'glover': Layout(lambda *given: _glover(*given, plus=False), {'clip': _CLIP_224}),
     'glover_plus': Layout(lambda *given: _glover(*given, plus=True), {'clip': _CLIP_224}),
-    'robointer': Layout(_robointer, {'siglip': {}}, qwen=True),
+    'robointer': Layout(_robointer, {'siglip': {}}, SPECIAL[:3]),
+    'qwen2_5_vl': Layout(qwen2_5_vl, special=SPECIAL),
+    'qwen3_vl': Layout(qwen3_vl, special=SPECIAL),
 }
