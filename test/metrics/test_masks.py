@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from affordance_ros.metrics.boxes import box_iou
 from affordance_ros.metrics.heatmap import official_kld, official_sim
 from affordance_ros.metrics.masks import Overlap, mask_score, overlap, union_of
 from affordance_ros.metrics.masks_official import (
@@ -61,6 +62,16 @@ def test_figures_of_a_data_set(case):
     if any(case['U']):
         # IoUs that lie on a threshold are the only place where the two could differ, and in these cases do not.
         assert_score(mask_score(overlaps), *wanted)
+
+
+@pytest.mark.parametrize('case', CASES['box_iou'], ids=range(len(CASES['box_iou'])))
+def test_overlap_of_boxes(case):
+    boxes = (case['a'], case['b'])
+    if all(box[2] >= box[0] and box[3] >= box[1] for box in boxes):
+        assert box_iou(*boxes) == pytest.approx(case['iou'], abs=EXACT)
+    else:  # officially a product of two negative sides, here no box
+        with pytest.raises(ValueError, match='a box must be'):
+            box_iou(*boxes)
 
 
 def test_figures_of_the_recorded_evaluation():

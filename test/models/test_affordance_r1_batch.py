@@ -22,6 +22,7 @@ from affordance_ros.models.base import BatchModel  # noqa: E402
 from affordance_ros.models.parts.decoding import DecodeSettings  # noqa: E402
 from affordance_ros.models.parts.qwen_vl_asking import Asking  # noqa: E402
 from affordance_ros.models.parts.qwen_vl_image import stretch  # noqa: E402
+from affordance_ros.models.parts.segmenting import best_candidate  # noqa: E402
 from affordance_ros.results import Frame, Query  # noqa: E402
 
 ROOT = Path(__file__).parents[1] / 'data' / 'parity' / 'affordance_r1'
@@ -95,3 +96,9 @@ def test_a_stop_ends_the_batch(files):
     with pytest.raises(AffordanceError) as caught:
         model.predict_batch(QUESTIONS, stop=lambda: True)
     assert caught.value.code == Code.CANCELED
+
+
+def test_of_equal_scores_the_last_mask_is_taken():
+    cases = json.loads((ROOT / 'expected' / 'metric_cases.json').read_text())['tie_break']
+    scores = np.array([case['scores'] for case in cases])
+    assert best_candidate(scores).tolist() == [case['chosen'] for case in cases]
