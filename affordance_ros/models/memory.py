@@ -41,8 +41,8 @@ def free_bytes(device: str) -> int | None:
         return None
     if device == 'auto':
         return sum(free)
-    index = int(device.partition(':')[2] or 0)
-    return free[index] if index < len(free) else None
+    index = device.partition(':')[2] or '0'
+    return free[int(index)] if index.isdecimal() and int(index) < len(free) else None
 
 
 def _free_ram() -> int | None:

@@ -3,7 +3,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """affordance_node: the newest RGB-D bundle and a sentence in, the model's answer and the frozen evidence out."""
 
-import traceback
 from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
@@ -109,13 +108,8 @@ class AffordanceNode(SuiteNode):
         """Run work that ends in an answer or a refusal; return the refusal, whatever happened."""
         try:
             work()
-        except AffordanceError as error:
-            self.refuse(error)
-            return error
-        except Exception as error:  # the request must end with a code
-            self.get_logger().error(f'a request failed:\n{traceback.format_exc()}')
-            text = f'{type(error).__name__}: {error}; please report it with the log of the node'
-            refused = AffordanceError(Code.INTERNAL, text)
+        except Exception as error:
+            refused = self.as_refusal(error)
             self.refuse(refused)
             return refused
         return None
@@ -175,13 +169,17 @@ class AffordanceNode(SuiteNode):
             self.source.watch.look(self.settings.input_warn_after_s)
 
     def _load_model(self, request: Any, response: Any) -> Any:
-        if not self.configured:
-            error = AffordanceError(Code.NOT_ACTIVE, f'{self.get_name()} is not configured; configure it first')
-            response.outcome = convert.outcome_message(error)
-            return response
-        answered = self.models.answer_load(request, response, self.settings, self.refuse)
-        self.source.keep_clips(wanted=self.models.wants_clip)
-        return answered
+        """Answer when the model is warm or refused."""
+
+        def work() -> None:
+            if not self.configured:
+                raise AffordanceError(Code.NOT_ACTIVE, f'{self.get_name()} is not configured; configure it first')
+            self.models.load(ModelChoice.of(request), self.settings)
+            self.source.keep_clips(wanted=self.models.wants_clip)
+
+        response.outcome = convert.outcome_message(self._guarded(work))
+        response.model = self.models.info()
+        return response
 
     def _take_prompt(self, message: String) -> None:
         self._guarded(lambda: self._ask_from_now_on(message.data))

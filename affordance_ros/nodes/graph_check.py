@@ -39,11 +39,12 @@ def findings(graph: GraphListener) -> Iterator[Finding]:
         yield from _node(graph, name)
     for name in found['affordance_ros/srv/QueryAffordance']:
         yield from _cameras(graph, name)
-    free = free_bytes('cpu')
-    if free is not None:
-        low = free < LOW_BYTES
-        way = 'close other programs, or take a smaller model' if low else ''
-        yield 'note' if low else 'ok', 'memory', f'{free / 2**30:.1f} GiB free on this machine', way
+    for device, what in (('cpu', 'on this machine'), ('cuda', 'on the first GPU')):
+        free = free_bytes(device)
+        if free is not None:
+            low = free < LOW_BYTES
+            way = 'close other programs, or take a smaller model' if low else ''
+            yield 'note' if low else 'ok', f'memory {device}', f'{free / 2**30:.1f} GiB free {what}', way
 
 
 def _node(graph: GraphListener, name: str) -> Iterator[Finding]:

@@ -72,6 +72,14 @@ class SuiteNode(LifecycleNode):
         self.last_refusal = error
         self.get_logger().warning(f'{error.code.name}: {error.message}')
 
+    def as_refusal(self, error: Exception) -> AffordanceError:
+        """Return an error as a refusal, since whoever asked must get a code; a defect is logged with its traceback."""
+        if isinstance(error, AffordanceError):
+            return error
+        self.get_logger().error(f'a request failed:\n{traceback.format_exc()}')
+        text = f'{type(error).__name__}: {error}; please report it with the log of the node'
+        return AffordanceError(Code.INTERNAL, text)
+
     def require_active(self) -> None:
         """Raise NOT_ACTIVE with the reason when the node does not answer."""
         if not self.active:

@@ -5,6 +5,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models import list_models
@@ -29,6 +30,11 @@ class ModelChoice:
         for field, value in vars(self).items():
             if len(value) > LONGEST or '\0' in value:
                 raise AffordanceError(Code.BAD_INPUT, f'{field} of the model is no name: {len(value)} characters')
+
+    @classmethod
+    def of(cls, request: Any) -> 'ModelChoice':
+        """Return what a LoadModel request asks for. Raises BAD_INPUT."""
+        return cls(request.name, request.checkpoint, request.device, request.dtype)
 
 
 def worker_spec(choice: ModelChoice, settings: AffordanceParameters) -> WorkerSpec:

@@ -15,7 +15,6 @@ from affordance_ros.models import list_models
 from affordance_ros.models.base import ModelInfo
 from affordance_ros.models.registry import MODELS, ModelEntry
 from affordance_ros.models.worker import ModelWorker, WorkerSpec
-from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.model_choice import ModelChoice, check_memory, worker_spec
 from affordance_ros.nodes.parameters import AffordanceParameters
 from affordance_ros.results import Frame, Prediction, Query
@@ -169,16 +168,6 @@ class ModelHost:
             info = msg.ModelInfo(name=entry.name, description=entry.summary, outputs=sorted(entry.outputs))
             info.obtain = entry.get_checkpoint
             response.models.append(serving if entry.name == serving.name else info)
-        return response
-
-    def answer_load(self, request: Any, response: Any, settings: AffordanceParameters, refuse: Any) -> Any:
-        """Answer LoadModel, when the model is warm or refused."""
-        try:
-            self.load(ModelChoice(request.name, request.checkpoint, request.device, request.dtype), settings)
-        except AffordanceError as error:
-            refuse(error)
-            response.outcome = convert.outcome_message(error)
-        response.model = self.info()
         return response
 
 

@@ -4,7 +4,6 @@
 """target_node: evidence in; contacts, grasp targets and poses out. Hosts the service and the action of planners."""
 
 import time
-import traceback
 from collections import deque
 from typing import Any
 
@@ -86,12 +85,8 @@ class TargetNode(SuiteNode):
             targets, path = lift_evidence(
                 evidence, pipeline_settings(self.settings, question.gripper if question else '')
             )
-        except AffordanceError as error:
-            targets, path = without_targets(evidence, error), None
-        except Exception as error:  # the planner that waits must get a code whatever happened
-            self.get_logger().error(f'lifting failed:\n{traceback.format_exc()}')
-            text = f'{type(error).__name__}: {error}; please report it with the log of the node'
-            targets, path = without_targets(evidence, AffordanceError(Code.INTERNAL, text)), None
+        except Exception as error:
+            targets, path = without_targets(evidence, self.as_refusal(error)), None
         targets.image_age = self._age(evidence.answer.header)
         self.seconds.append(time.perf_counter() - start)
         self.asker.deliver(request, targets)
@@ -124,9 +119,10 @@ class TargetNode(SuiteNode):
             gripper = preset_or_own(request.gripper, self.settings.gripper)
             question = Question(goal_of(request), timeout, gripper, feedback, canceled)
             targets = self.asker.ask(question, self.settings.run_max_requests, lambda: self.active)
-        except AffordanceError as error:
-            self.refuse(error)
-            return msg.GraspTargetArray(query=request.query[:LONGEST_NAME], outcome=convert.outcome_message(error))
+        except Exception as error:
+            refused = self.as_refusal(error)
+            self.refuse(refused)
+            return msg.GraspTargetArray(query=request.query[:LONGEST_NAME], outcome=convert.outcome_message(refused))
         if request.max_results:
             targets.targets = targets.targets[: request.max_results]
             targets.places = targets.places[: request.max_results]
@@ -163,9 +159,10 @@ class TargetNode(SuiteNode):
             if refused is not None and frame_id != frame.frame_id:
                 raise refused
             verdict = look_again(frame, expected, pipeline_settings(self.settings).lift)
-        except AffordanceError as error:
-            self.refuse(error)
-            response.outcome = convert.outcome_message(error)
+        except Exception as error:
+            refused = self.as_refusal(error)
+            self.refuse(refused)
+            response.outcome = convert.outcome_message(refused)
             return response
         response.outcome = convert.outcome_message(expected.moved(verdict))
         response.contact = convert.contact_message(verdict.contact, verdict.frame_from_camera)

@@ -44,7 +44,7 @@ def test_a_good_graph_that_starts_while_the_doctor_looks(module_suite) -> None:
     assert re.search(r'colour with depth +stamps 0.0 ms apart', text)
     assert re.search(r'/affordance_node model +fake', text)
     assert re.search(r'camera_optical_frame -> map is known at the stamp', text)
-    assert re.search(r'memory +[0-9.]+ GiB free', text)
+    assert re.search(r'memory cpu +[0-9.]+ GiB free', text)
 
 
 def test_a_bad_camera_is_told(module_suite) -> None:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What comes from the network is text of bounded length: it opens no file, runs nothing and fills no memory."""
 
+import math
 import os
 import pickle
 import shutil
@@ -14,11 +15,11 @@ pytest.importorskip('rclpy')
 
 from affordance_ros.action import PlanGrasps, PredictAffordance  # noqa: E402
 from geometry_msgs.msg import TransformStamped  # noqa: E402
-from std_msgs.msg import String  # noqa: E402
+from std_msgs.msg import Header, String  # noqa: E402
 from synthetic_camera import wait_for_subscribers  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
-from affordance_ros import srv  # noqa: E402
+from affordance_ros import msg, srv  # noqa: E402
 from affordance_ros.errors import Code  # noqa: E402
 from affordance_ros.models.registry import POCKET_FOLDER  # noqa: E402
 
@@ -127,6 +128,25 @@ def test_endless_names_of_the_other_services_are_refused(guarded) -> None:
         client.call(srv.GetGraspTargets, TARGETS, query='x', gripper=LONG).targets.outcome,
     ]
     assert [Code(outcome.code) for outcome in outcomes] == [Code.BAD_INPUT] * len(outcomes)
+
+
+@pytest.mark.parametrize('number', [math.nan, math.inf, -math.inf, -1.0, 1e300])
+def test_numbers_that_are_none_get_an_answer(guarded, number: float) -> None:
+    """A request that nobody answers would hold its caller for ever."""
+    client = guarded.client
+    small = math.copysign(min(abs(number), 3e38), number)  # a float32
+    target = msg.GraspTarget()
+    target.contact.point.x = target.contact.normal.z = number
+    header = Header(frame_id='camera_optical_frame')
+    asked = client.call(srv.QueryAffordance, QUERY, query='at 1,1', timeout_s=small).outcome
+    scored = client.call(srv.QueryAffordance, QUERY, query='at 1,1', min_score=small).outcome
+    planned = client.call(srv.GetGraspTargets, TARGETS, query='at 1,1', timeout_s=small).targets.outcome
+    verified = client.call(srv.VerifyContact, '/target_node/verify', header=header, target=target).outcome
+    moved = client.call(srv.VerifyContact, '/target_node/verify', header=header, max_shift_m=small).outcome
+    codes = [Code(outcome.code) for outcome in (asked, scored, planned, verified, moved)]
+    assert Code.INTERNAL not in codes, [outcome.message for outcome in (asked, scored, planned, verified, moved)]
+    assert codes[1] == Code.BAD_INPUT
+    assert Code.OK not in codes[3:]
 
 
 def test_an_endless_prompt_on_the_topic_is_not_taken(guarded) -> None:
