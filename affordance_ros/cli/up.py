@@ -3,6 +3,7 @@
 """`affordance up`: the graph of bringup.launch.py as one supervised command, where there is no `ros2 launch`."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -25,6 +26,7 @@ GRACE_S = 6.0
 AGAIN_S, LONGEST_S = 1.0, 30.0  # a node that has died starts again after this; twice as long each time
 STEADY_S = 20.0  # a node that has run for so long has not failed at its start
 HOPELESS = 3  # as often in a row a node may fail at its start
+_LIBC, _PR_SET_PDEATHSIG = ctypes.CDLL(None), 1
 
 
 @dataclass
@@ -114,7 +116,16 @@ def _start(plan: NodePlan) -> 'subprocess.Popen[bytes]':
     command = [sys.executable, '-m', f'affordance_ros.nodes.{plan.name}', *plan.ros_arguments()]
     environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
     # A group of its own: Ctrl-C comes to us alone, and we end the nodes in order.
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True, preexec_fn=_end_with_us
+    )
+
+
+def _end_with_us() -> None:
+    """Let the kernel end a node when this process dies without a chance to do so (Linux)."""
+    prctl = getattr(_LIBC, 'prctl', None)
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
 def _stop(processes: Sequence['subprocess.Popen[bytes]']) -> None:

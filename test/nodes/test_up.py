@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,14 @@ class Up:
         return next((pid for pid, words in self.descendants().items() if f'affordance_ros.nodes.{node}' in words), 0)
 
 
+def alive(pid: int) -> bool:
+    """Tell whether a process runs; one that nobody has waited for yet has ended."""
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
 def started(folder: Path, *words: str) -> Iterator[Up]:
     up = Up(folder, *words)
     try:
@@ -65,7 +74,7 @@ def started(folder: Path, *words: str) -> Iterator[Up]:
         up.process.kill()
         up.process.wait()
         for pid in left:
-            if Path(f'/proc/{pid}').exists():
+            if alive(pid):
                 os.kill(pid, signal.SIGKILL)
         print(up.text[-4000:])
 
@@ -102,7 +111,24 @@ def test_it_serves_survives_a_dead_node_and_ends_without_a_trace(suite, up) -> N
     assert len(left) >= 5  # four nodes and the model
     up.process.send_signal(signal.SIGTERM)
     assert up.process.wait(15.0) == 0
-    assert [words for pid, words in left.items() if Path(f'/proc/{pid}').exists()] == []
+    assert [words for pid, words in left.items() if alive(pid)] == []
+
+
+@pytest.mark.usefixtures('ros_domain')
+def test_nodes_end_with_it_even_when_it_is_killed(tmp_path: Path) -> None:
+    file = tmp_path / 'robot.yaml'
+    file.write_text(yaml.safe_dump(PARAMETERS))
+    for up in started(tmp_path, '--params', str(file)):
+        deadline = time.monotonic() + 60.0
+        while 'fake is loaded' not in up.text and time.monotonic() < deadline:
+            time.sleep(0.05)
+        left = up.descendants()
+        assert len(left) >= 4, up.text  # three nodes and the model
+        up.process.kill()
+        up.process.wait()
+        while any(map(alive, left)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert [words for pid, words in left.items() if alive(pid)] == []
 
 
 @pytest.mark.usefixtures('ros_domain')
