@@ -50,8 +50,8 @@ def test_errors_are_as_large_as_told(tilt: float) -> None:
         shifts.append(fit.depth_m - 0.6)
         told.append((fit.normal_sigma, fit.depth_sigma_m))
     normal_sigma, depth_sigma = np.median(told, axis=0)
-    assert 0.3 < np.sqrt(np.mean(np.square(turns)) / 2) / normal_sigma < 2
-    assert 0.3 < np.std(shifts) / depth_sigma < 2
+    assert 0.3 < np.sqrt(np.mean(np.square(turns)) / 2) / normal_sigma < 2.5
+    assert 0.3 < np.std(shifts) / depth_sigma < 2.5
     assert np.degrees(np.median(turns)) < 3
 
 
