@@ -108,7 +108,7 @@ class AffordanceParameters:
     model_sam: str = setting('', 'checkpoint of SAM for model.refine: a sam_vit_*.pth file')
     model_folders: str = setting('', "folders, joined by ':', in which ~/load_model may open checkpoints")
     model_threads: int = setting(2, 'CPU threads of the model', low=1, high=256, configure=True)
-    model_python: str = setting('', 'Python of the model process, empty: the one of this node')
+    model_python: str = setting('', 'Python of the model process, with its own packages; empty: the one of this node')
     model_warmup: bool = setting(
         default=True, doc='answer once before serving: the first answer on a GPU is slow', live=True
     )
