@@ -7,8 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
 from affordance_ros.cli.dataset_asking import DatasetRequest, Watch, ask_shard
 from affordance_ros.cli.dataset_processes import ask_in_processes, shard_requests
@@ -18,6 +28,8 @@ from affordance_ros.evaluation.finished import finished_lines, throughput, write
 from affordance_ros.evaluation.records import Json
 
 __all__ = ['DatasetRequest', 'run_dataset', 'run_rescore']
+
+_SPEED_OVER_S = 600.0  # a question, or a batch, may take a minute
 
 
 def run_dataset(request: DatasetRequest) -> None:
@@ -38,18 +50,29 @@ def run_dataset(request: DatasetRequest) -> None:
     run_rescore(request.out)
 
 
+class _Speed(ProgressColumn):
+    """Questions per second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the speed, nothing before it is known."""
+        speed = task.finished_speed or task.speed
+        return Text('' if not speed else f'{speed:.2g} a second')
+
+
 @contextmanager
 def _bar(console: Console, request: DatasetRequest, total: int) -> Iterator[Watch]:
     """Show how far a run is, and after Ctrl-C that it can go on."""
     columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    done, first = 0, True
-    with Progress(*columns, TextColumn('left'), TimeRemainingColumn(), console=console) as bar:
+    more = (TextColumn('left'), TimeRemainingColumn(), _Speed())
+    done, first, told = 0, True, set[str]()
+    with Progress(*columns, *more, console=console, speed_estimate_period=_SPEED_OVER_S) as bar:
         task = bar.add_task(f'loading {request.choice.model}', total=total)
 
         def loaded(remark: str) -> None:
             bar.update(task, description='asking')
-            if remark:
+            if remark and remark not in told:
                 console.print(remark, highlight=False)
+            told.add(remark)
 
         def report(count: int) -> None:
             nonlocal done, first

@@ -23,7 +23,7 @@ from pathlib import Path
 from affordance_ros.cli.dataset_asking import DatasetRequest, Watch, ask_shard
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.questions import Shard
-from affordance_ros.evaluation.records import RUN
+from affordance_ros.evaluation.records import ANSWERS, RUN
 
 LOG = 'log.txt'
 _GRACE_S = 10.0
@@ -72,8 +72,11 @@ def ask_in_processes(requests: Sequence[DatasetRequest], watch: Watch) -> None:
         AffordanceError: of the first process that has one, WORKER_DIED when it ended without a word; what is answered
             stays on disk.
     """
-    children = [_start(request) for request in requests]
+    children: list[_Child] = []
     try:
+        for request in requests:
+            children.append(_start(request))
+        watch.report(sum(child.done for child in children))
         while any(not child.finished for child in children):
             _hear(children, watch)
             watch.report(sum(child.done for child in children))
@@ -90,7 +93,8 @@ def _start(request: DatasetRequest) -> _Child:
     with _without_ctrl_c():
         process.start()
     theirs.close()
-    return _Child(request, process, ours)
+    answers = folder / ANSWERS
+    return _Child(request, process, ours, answers.read_bytes().count(b'\n') if answers.is_file() else 0)
 
 
 @contextmanager
