@@ -14,7 +14,9 @@ from affordance_ros.cli import app
 pytest.importorskip('torch')
 pytest.importorskip('llguidance')
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for test_model_contract
+sys.path.insert(0, str(Path(__file__).parents[1] / 'models'))  # for tiny_sam2
 from test_model_contract import LOADED, PARITY  # noqa: E402
+from tiny_sam2 import build_package  # noqa: E402
 
 IMAGE = PARITY / 'robointer' / 'images' / 'droid_320x180.png'
 OTHER = PARITY / 'robointer' / 'images' / 'droid_320x180.png'
@@ -25,6 +27,8 @@ def predict(tmp_path, name, *more, **options):
     given = {**LOADED[name], **options}
     arguments = ['predict', str(IMAGE), *more, '--model', name, '--checkpoint', given.pop('checkpoint')]
     for key, value in given.items():
+        if value is None:
+            continue
         arguments += ['--option', f'{key}={json.dumps(value) if isinstance(value, bool) else value}']
     result = CliRunner().invoke(app, [*arguments, '--out', str(tmp_path)])
     assert result.exit_code == 0, result.output + result.stderr
@@ -63,3 +67,12 @@ def test_several_images_and_a_plan(tmp_path):
     )
     assert prediction['text']
     assert prediction['text'].split()[0] in output
+
+
+def test_points_of_the_pocket_model_get_masks(tmp_path):
+    sam2 = build_package(tmp_path / 'sam2')
+    options = {'checkpoint': 'pocket', 'clip': None, 'refine': 'sam2', 'sam2': sam2, 'decode': 'constrained'}
+    output, prediction = predict(tmp_path / 'out', 'robopoint', 'grasp the red mug by its handle', **options)
+    assert 'refine' in output
+    assert len(prediction['mask_areas_px']) == len(prediction['keypoints_uv_px']) > 0
+    assert all(0 <= area <= 320 * 180 for area in prediction['mask_areas_px'])
