@@ -96,7 +96,9 @@ def numbers(values: Iterable[float], digits: int = 3) -> str:
 
 
 def width_text(target: GraspTarget) -> str:
-    """Return the width in millimetres; '>' where the far side was not seen."""
+    """Return the width in millimetres; '>' where the far side was not seen, 'suction' for a cup."""
+    if target.width_m == 0:
+        return 'suction'
     return f'{">" if target.width_is_lower_bound else ""}{target.width_m * 1000:.0f} mm'
 
 

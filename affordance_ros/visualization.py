@@ -60,6 +60,8 @@ def summary(answer: 'Answer') -> tuple[str, Color]:
     if answer.targets:
         best = answer.targets[0]
         more = f', {len(answer.targets) - 1} more' if len(answer.targets) > 1 else ''
+        if best.width_m == 0:
+            return f'suction: score {best.score:.2f}{more}', GRASP
         bound = '>' if best.width_is_lower_bound else ''
         return f'grasp: score {best.score:.2f}, width {bound}{best.width_m * 1000:.0f} mm{more}', GRASP
     if answer.places:

@@ -43,7 +43,8 @@ def told(answer: Answer) -> str:
     text = f'{answer.prediction.query.sentence}: {outcome(answer)}'
     for target in answer.targets[:1]:
         bound = 'at least ' if target.width_is_lower_bound else ''
-        text += f', score {target.score:.2f}, {bound}{1000 * target.width_m:.0f} mm wide, {target.gripper}'
+        wide = f'{bound}{1000 * target.width_m:.0f} mm wide, ' if target.width_m else ''
+        text += f', score {target.score:.2f}, {wide}{target.gripper}'
     for place in answer.places[:1]:
         text += f', score {place.score:.2f}, {1000 * place.room_m:.0f} mm beside it'
     return text + ''.join(f': {item.message}' for item in answer.abstentions[:1])

@@ -126,15 +126,19 @@ def _patch(
 
 
 def _covered(points: Array, radius: float) -> float:
-    """Return the share of the cells of a disc (sectors, rings) that hold ground. points: (N, 3) from its middle."""
+    """Return the share of a disc that holds ground, by cells. points: (N, 3) from its middle.
+
+    A cell counts in full when it holds most of what cells of its size hold; at the edge of the image it does not.
+    """
     if len(points) < SECTORS:
         return 0.0
-    spread = points - points.mean(axis=0)
-    side, other = np.linalg.svd(spread, full_matrices=False)[2][:2]
+    side, other = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)[2][:2]
     x, y = points @ side, points @ other
     sector = ((np.arctan2(y, x) / (2 * np.pi) + 0.5) * SECTORS).astype(int) % SECTORS
     ring = np.minimum(np.hypot(x, y) / radius * RINGS, RINGS - 1).astype(int)
+    area = np.repeat(2 * np.arange(RINGS) + 1.0, SECTORS).reshape(RINGS, SECTORS)
+    density = np.bincount(ring * SECTORS + sector, minlength=RINGS * SECTORS).reshape(RINGS, SECTORS) / area
     # The cells of the inmost ring are smaller than the pitch of the cloud: it counts as one.
-    inmost = float((ring == 0).any())
-    cells = len(np.unique((sector * RINGS + ring)[ring > 0]))
-    return (inmost + cells) / (1 + SECTORS * (RINGS - 1))
+    density[0] = density[0].mean()
+    usual = float(np.median(density[density > 0]))
+    return float((np.minimum(density / (0.7 * usual), 1) * area).sum() / area.sum())
