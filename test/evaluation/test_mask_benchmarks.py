@@ -36,7 +36,7 @@ import os, signal, sys
 from affordance_ros.cli import main
 from affordance_ros.evaluation.records import RunFolder
 
-append, left = RunFolder.append, [3]
+append, left = RunFolder.append, [2]
 
 def append_until_killed(self, line, times):
     if not left[0]:
@@ -108,7 +108,7 @@ def test_a_data_set_is_asked_scored_and_scored_again(checkpoint, tmp_path, name,
 
 
 def test_killed_stopped_and_shared_runs_give_the_same_files(checkpoint, tmp_path, monkeypatch):
-    root = write_umd(tmp_path / 'data')
+    root = write_umd(tmp_path / 'data', frames=(1,))
     arguments = ('dataset', 'umd', '--root', root, *checkpoint)
     whole = affordance(*arguments, '--out', tmp_path / 'whole')
     assert whole.exit_code == 0, whole.output
@@ -121,7 +121,7 @@ def test_killed_stopped_and_shared_runs_give_the_same_files(checkpoint, tmp_path
     assert 'not finished' in affordance('rescore', tmp_path / 'killed').output
     resumed = affordance(*arguments, '--out', tmp_path / 'killed', '--resume')
     assert resumed.exit_code == 0, resumed.output
-    # Ctrl-C after the second of the eight answers.
+    # Ctrl-C after the second of the four answers.
     append = RunFolder.append
 
     def append_twice(folder, line, times):
@@ -133,7 +133,7 @@ def test_killed_stopped_and_shared_runs_give_the_same_files(checkpoint, tmp_path
         patch.setattr(RunFolder, 'append', append_twice)
         stopped = affordance(*arguments, '--out', tmp_path / 'stopped')
     assert stopped.exit_code == 130
-    assert 'of 8 questions are answered; go on with --resume' in stopped.output
+    assert 'of 4 questions are answered; go on with --resume' in stopped.output
     assert affordance(*arguments, '--out', tmp_path / 'stopped', '--resume').exit_code == 0
     # Two shards, the later one first.
     for shard in ('1/2', '0/2'):
