@@ -84,6 +84,7 @@ class ModelHost:
         """End the worker process, also one that is still loading: this gives the GPU back."""
         with self._idle:
             self._closed += 1
+            self._deaths = self.deaths
             worker, self.worker = self.worker, None
         for each in (worker, self._coming):
             if each is not None:

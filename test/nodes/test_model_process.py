@@ -57,6 +57,20 @@ def test_another_model_is_loaded_while_the_first_one_serves(suite) -> None:
     assert len(node.children()) == 1
 
 
+def test_ctrl_c_while_another_model_loads_ends_both(suite) -> None:
+    client = suite.client
+    node = start(suite)
+    load = client.node.create_client(srv.LoadModel, LOAD)
+    assert load.wait_for_service(20.0)
+    client.call(srv.ListModels, LIST)  # the node knows this client from here on
+    load.call_async(srv.LoadModel.Request(name='robopoint'))
+    both = client.wait_for(lambda: children if len(children := node.children()) == 2 else None, what='two processes')
+    start_s = time.monotonic()
+    assert node.end() == 0, node.text
+    assert time.monotonic() - start_s < 3.0
+    assert not any(Path(f'/proc/{pid}').exists() for pid in both)
+
+
 def test_a_model_that_does_not_fit_is_refused_with_both_numbers(suite, tmp_path) -> None:
     big = tmp_path / 'models' / 'big'
     big.mkdir(parents=True)
