@@ -61,7 +61,7 @@ def plain(bag: Path) -> int:
 
 def frames(bag: Path) -> int:
     """Decode, pair and pose every frame."""
-    return sum(1 for _ in read_frames(bag, look_into(bag).topics))
+    return sum(1 for _ in read_frames(bag))
 
 
 def lifted(bag: Path, sentence: str) -> int:
@@ -70,7 +70,7 @@ def lifted(bag: Path, sentence: str) -> int:
     with tempfile.TemporaryDirectory() as out:
         folder, count = RunFolder(Path(out)), 0
         folder.begin({}, resume=False)
-        for chosen in FrameChoice().select(read_frames(bag, look_into(bag).topics)):
+        for chosen in FrameChoice().select(read_frames(bag)):
             prediction = model.predict(chosen.frame, query)
             places = [place.item for place in lift_places(chosen.frame, prediction, settings.lift)]
             contacts = tuple(item for item in places if isinstance(item, Contact))

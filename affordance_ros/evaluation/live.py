@@ -24,7 +24,7 @@ from affordance_ros.evaluation.large_parts import with_large_parts
 from affordance_ros.evaluation.records import Json, RunFolder, answered, refused
 from affordance_ros.evaluation.replay import Ledger, OnAnswer, counted, times_of, write_bad_frames, write_pictures
 from affordance_ros.evaluation.run import Evaluation, close, description
-from affordance_ros.evaluation.selection import Chosen, changed
+from affordance_ros.evaluation.selection import Chosen, difference, thumbnail
 from affordance_ros.models.base import ModelInfo
 from affordance_ros.models.registry import MODELS
 from affordance_ros.pipeline import Answer
@@ -120,7 +120,7 @@ def evaluate_in_real_time(
     for line in _answers(talk):
         lines[line['stamp_ns'], line['nth']].append(line)
     ledger, seen = Ledger(), Counter[int]()
-    last: Frame | None = None
+    last = None
     for index, frame in enumerate(counted(evaluation.settings, ledger, lambda _: None)):
         seen[frame.stamp_ns] += 1
         of_frame = lines.get((frame.stamp_ns, seen[frame.stamp_ns] - 1), ())
@@ -128,8 +128,9 @@ def evaluate_in_real_time(
         if not of_frame:
             continue
         ledger.chosen += 1
-        chosen = Chosen(frame, index, changed(last, frame))
-        last = frame
+        small = thumbnail(frame)
+        chosen = Chosen(frame, index, difference(last, small))
+        last = small
         _write(evaluation, folder, (chosen, of_frame), on_answer)
     write_bad_frames(folder, ledger)
     return close(evaluation, folder, ledger)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.results import Frame
 
-_SMALL = (64, 36)
+Grey = npt.NDArray[np.uint8]
+_WIDTH = 64
 _NEAR_NS = 500_000
 _FORMS = 'all, every:N, stamps:S1,S2,... (seconds) or change:T (mean grey-level change, 0 to 255)'
 
@@ -60,7 +61,7 @@ class FrameChoice:
     def select(self, frames: Iterable[Frame]) -> Iterator[Chosen]:
         """Yield the chosen ones. Raises BAD_INPUT at the end when a stamp was not there."""
         missing = set(self.stamps_ns)
-        last: Frame | None = None
+        last: Grey | None = None
         for index, frame in enumerate(frames):
             if self.kind == 'every' and index % self.every:
                 continue
@@ -69,10 +70,11 @@ class FrameChoice:
                 missing -= near
                 if not near:
                     continue
-            change = changed(last, frame)
+            small = thumbnail(frame)
+            change = difference(last, small)
             if self.kind == 'change' and last is not None and change < self.threshold:
                 continue
-            last = frame
+            last = small
             yield Chosen(frame, index, change)
         if missing:
             names = ', '.join(f'{stamp / 1e9:.3f}' for stamp in sorted(missing))
@@ -85,12 +87,15 @@ def nanoseconds(seconds: str) -> int:
     return int(whole) * 10**9 + int((part + '0' * 9)[:9])
 
 
-def changed(before: Frame | None, frame: Frame) -> float:
-    """Return the mean difference of grey levels, 0 to 255, on small copies; 0 without a frame before."""
-    return 0.0 if before is None else float(cv2.absdiff(thumbnail(before), thumbnail(frame)).mean())
+def difference(before: Grey | None, small: Grey) -> float:
+    """Return the mean difference of grey levels, 0 to 255, of two small copies; 0 without one before."""
+    return 0.0 if before is None else float(cv2.absdiff(before, small).mean())
 
 
-def thumbnail(frame: Frame) -> npt.NDArray[np.uint8]:
-    """Return a small grey copy, uint8 (36, 64)."""
-    grey = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.resize(grey, _SMALL, interpolation=cv2.INTER_AREA), np.uint8)
+def thumbnail(frame: Frame) -> Grey:
+    """Return a small grey copy about 64 pixels wide, uint8: means of square blocks, which are quick to make."""
+    block = max(1, frame.width // _WIDTH)
+    width, height = frame.width // block, max(1, frame.height // block)
+    whole = frame.rgb[: height * block, : width * block]
+    small = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
