@@ -75,6 +75,13 @@ def test_abstentions() -> None:
     assert nothing.code == Code.EMPTY_MODEL_OUTPUT
 
 
+def test_depth_in_millimetres_is_a_matter_of_units() -> None:
+    frame = frame_of(TABLE)
+    assert frame.depth is not None
+    assert code(Frame(frame.rgb, (1000 * frame.depth).astype(np.float32), CAMERA)) == Code.UNITS
+    assert code(Frame(frame.rgb, (frame.depth / 1000).astype(np.float32), CAMERA)) == Code.UNITS
+
+
 def test_scattered_depth_is_multi_surface() -> None:
     depth = np.random.default_rng(0).uniform(0.3, 2.5, (480, 640)).astype(np.float32)
     assert code(Frame(np.zeros((480, 640, 3), np.uint8), depth, CAMERA)) == Code.MULTI_SURFACE

@@ -61,3 +61,24 @@ def test_old_transforms_are_forgotten_and_a_jump_back_starts_anew() -> None:
         made.lookup('base', 'camera', 500_000_000)
     made.add('base', 'camera', 0, pose_from((9, 0, 0), STRAIGHT))
     assert made.lookup('base', 'camera', 0)[0, 3] == 9
+
+
+def test_what_moved_in_a_long_gap_is_not_guessed() -> None:
+    made = PoseBuffer()
+    made.add('base', 'camera', 0, pose_from((0, 0, 0), STRAIGHT))
+    made.add('base', 'camera', 5_000_000_000, pose_from((0.5, 0, 0), STRAIGHT))
+    with pytest.raises(AffordanceError, match='moved and its pose is not known from 0.000 s to 5.000 s') as refused:
+        made.lookup('base', 'camera', 2_000_000_000)
+    assert refused.value.code == Code.TF
+    still = PoseBuffer()
+    for second in (0, 5):
+        still.add('base', 'camera', second * 1_000_000_000, pose_from((0.5, 0, 0), STRAIGHT))
+    assert still.lookup('base', 'camera', 2_000_000_000)[0, 3] == 0.5
+
+
+def test_a_frame_that_is_hung_up_elsewhere_forgets_where_it_was() -> None:
+    made = buffer()
+    made.add('table', 'wrist', 1_500_000_000, pose_from((7, 0, 0), STRAIGHT))
+    with pytest.raises(AffordanceError, match="'camera' and 'base'"):
+        made.lookup('base', 'camera', 1_500_000_000)
+    assert made.lookup('table', 'camera', 1_500_000_000)[0, 3] == 7
