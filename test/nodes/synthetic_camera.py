@@ -67,7 +67,7 @@ class SyntheticCamera:
         self._color = self._node.create_publisher(Image, f'{prefix}image', qos)
         self._depth = self._node.create_publisher(Image, f'{prefix}depth/image', qos)
         self._info = self._node.create_publisher(CameraInfo, f'{prefix}camera_info', qos)
-        self._pixels = np.full((K.height, K.width, 3), 90, np.uint8)
+        self.pixels = np.full((K.height, K.width, 3), 90, np.uint8)
         self._metres = depth_image()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -95,7 +95,7 @@ class SyntheticCamera:
         if shot.info:
             self._info.publish(camera_info_message(shot.intrinsics, header))
         if shot.color:
-            message = image_message(self._pixels, 'rgb8', header)
+            message = image_message(self.pixels, 'rgb8', header)
             message.encoding = shot.color_encoding
             self._color.publish(message)
         if shot.depth:

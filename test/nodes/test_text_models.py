@@ -71,7 +71,7 @@ def test_thoughts_stream_as_feedback_and_the_answer_has_masks(suite, tmp_path) -
     assert stages[-1] == Feedback.REFINE
 
     torch.set_num_threads(1)  # as the node: sums in another order could draw another token
-    frame = Frame(suite.camera._pixels)  # noqa: SLF001 (what the camera of the test shows)
+    frame = Frame(suite.camera.pixels)  # what the camera of the test shows
     model = load_model('affordance_r1', tmp_path / 'r1', sam2=str(sam2), **WRITING)
     want = model.predict(frame, Query(QUESTION))
     assert (answer.text, answer.reasoning) == (want.text, want.reasoning)
