@@ -38,7 +38,9 @@ def predict(  # noqa: PLR0913 - the options of a command
     depth: Annotated[Path | None, typer.Option(help='Registered depth: 16-bit PNG or .npy; 0 and 65535: none.')] = None,
     depth_scale: Annotated[float, typer.Option(help='Metres per depth unit; 0: 0.001 for integers, else 1.')] = 0.0,
     intrinsics: Annotated[str, typer.Option(help='"fx,fy,cx,cy" or a file (3x3, JSON, CameraInfo YAML, .mat).')] = '',
-    gripper: Annotated[str, typer.Option(help='generic, panda, robotiq_2f_85, robotiq_2f_140.')] = 'generic',
+    gripper: Annotated[
+        str, typer.Option(help='A preset (generic, panda, robotiq_2f_85, suction, ...) or a YAML file.')
+    ] = 'generic',
     task: Annotated[str, typer.Option(help='Kind of answer, as the page of the model lists them.')] = '',
     choice: Annotated[list[str] | None, typer.Option(help='What a question of choice offers. Repeatable.')] = None,
     option: Annotated[
@@ -138,7 +140,9 @@ def up(  # noqa: PLR0913 - the options of a command
     device: Annotated[str, typer.Option(help='cpu, cuda, cuda:1, ...')] = '',
     dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = '',
     target_frame: Annotated[str, typer.Option(help='Frame of the targets.')] = '',
-    gripper: Annotated[str, typer.Option(help='generic, panda, robotiq_2f_85, robotiq_2f_140, suction.')] = '',
+    gripper: Annotated[
+        str, typer.Option(help='A preset (generic, panda, robotiq_2f_85, suction, ...) or a YAML file.')
+    ] = '',
     log_level: Annotated[str, typer.Option(help='debug, info, warn or error.')] = 'info',
     sim_time: Annotated[bool, typer.Option('--sim-time', help='Take the time from /clock.')] = False,  # noqa: FBT002
     no_autostart: Annotated[bool, typer.Option('--no-autostart', help='Leave that to a manager.')] = False,  # noqa: FBT002
@@ -239,7 +243,9 @@ def bag(  # noqa: PLR0913 - the options of a command
     frames: Annotated[
         str, typer.Option(help='all, every:N, stamps:S1,S2 (seconds) or change:T (grey levels).')
     ] = 'all',
-    gripper: Annotated[str, typer.Option(help='generic, panda, robotiq_2f_85, robotiq_2f_140.')] = 'generic',
+    gripper: Annotated[
+        str, typer.Option(help='A preset (generic, panda, robotiq_2f_85, suction, ...) or a YAML file.')
+    ] = 'generic',
     labels: Annotated[Path | None, typer.Option(help='JSON file of the truth (docs/evaluation.md).')] = None,
     gates: Annotated[Path | None, typer.Option(help='YAML file of thresholds; a failed one gives exit code 1.')] = None,
     image: Annotated[str, typer.Option(help='Topic; empty: the only one of its type.')] = '',
@@ -293,7 +299,9 @@ def live(  # noqa: PLR0913 - the options of a command
     frames: Annotated[
         str, typer.Option(help='all, every:N, stamps:S1,S2 (seconds) or change:T (grey levels).')
     ] = 'all',
-    gripper: Annotated[str, typer.Option(help='generic, panda, robotiq_2f_85, robotiq_2f_140.')] = 'generic',
+    gripper: Annotated[
+        str, typer.Option(help='A preset (generic, panda, robotiq_2f_85, suction, ...) or a YAML file.')
+    ] = 'generic',
     labels: Annotated[Path | None, typer.Option(help='JSON file of the truth (docs/evaluation.md).')] = None,
     gates: Annotated[Path | None, typer.Option(help='YAML file of thresholds; a failed one gives exit code 1.')] = None,
     image: Annotated[str, typer.Option(help='Topic; empty: the only one of its type.')] = '',
@@ -339,12 +347,15 @@ def compare(
     first: Annotated[Path, typer.Argument(help='Folder of a run.')],
     second: Annotated[Path, typer.Argument(help='Folder of another run.')],
     margin: Annotated[float, typer.Option(min=0.0, help='Share by which a number may change.')] = 0.05,
+    ignore: Annotated[
+        list[str] | None, typer.Option(help='Beginning of names to leave out, as seconds. Repeatable.')
+    ] = None,
 ) -> None:
     """Print what got better and worse from one run to another; exit code 1 when something got worse."""
     from affordance_ros.cli.evaluate import run_compare
 
     with explained():
-        run_compare(first, second, margin)
+        run_compare(first, second, margin, tuple(ignore or ()))
 
 
 @evaluation.command()

@@ -3,7 +3,7 @@
 """`affordance eval`: a bag asked offline, two runs compared."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.gates import Change, Verdict, compare, read_gates
 from affordance_ros.evaluation.labels import read_labels
 from affordance_ros.evaluation.prompts import read_prompts
-from affordance_ros.evaluation.records import Json
+from affordance_ros.evaluation.records import RUN, Json, RunFolder, differing
 from affordance_ros.evaluation.replay import OnAnswer, ReplaySettings
 from affordance_ros.evaluation.run import METRICS, Evaluation, evaluate
 from affordance_ros.evaluation.selection import FrameChoice
@@ -126,9 +126,14 @@ def _print_end(console: Console, outcomes: Mapping[str, int], verdicts: tuple[Ve
         console.print(f'{"passed" if item.passed else "FAILED"}: {item.sentence}', highlight=False, soft_wrap=True)
 
 
-def run_compare(first: Path, second: Path, margin: float) -> None:
-    """Print what changed from the first run to the second; exits with 1 when something got worse."""
-    changes = compare(_metrics(first), _metrics(second), margin)
+def run_compare(first: Path, second: Path, margin: float, ignored: Sequence[str] = ()) -> None:
+    """Print what changed from the first run to the second; exits with 1 when something got worse.
+
+    ignored: beginnings of names that are left out, such as 'seconds'.
+    """
+    _tell_differences(first, second)
+    known = compare(_metrics(first), _metrics(second), margin)
+    changes = [change for change in known if not change.name.startswith(tuple(ignored))]
     table = Table(title=f'{first.name} -> {second.name}, changes above {100 * margin:g} %', title_justify='left')
     for name in ('number', first.name, second.name, ''):
         table.add_column(name, justify='left' if name == 'number' else 'right')
@@ -142,6 +147,14 @@ def run_compare(first: Path, second: Path, margin: float) -> None:
     console.print(f'{len(worse)} worse, {len(changes) - same - len(worse)} better, {same} alike', highlight=False)
     if worse:
         raise typer.Exit(FAILED)
+
+
+def _tell_differences(first: Path, second: Path) -> None:
+    """Say what the two runs were asked differently."""
+    if all((folder / RUN).is_file() for folder in (first, second)):
+        names = differing(RunFolder(first).run(), RunFolder(second).run())
+        if names:
+            Console().print(f'the runs differ in: {", ".join(names)}', highlight=False, soft_wrap=True)
 
 
 def _word(change: Change) -> str:

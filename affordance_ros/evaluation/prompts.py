@@ -10,14 +10,14 @@ import yaml
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.results import Query
 
-_FIELDS = ('text', 'object', 'action', 'task')
+_FIELDS = ('text', 'object', 'action', 'task', 'options')
 _SUFFIXES = ('.txt', '.yaml', '.yml', '.json')
 
 
 def read_prompts(given: str) -> tuple[Query, ...]:
     """Return the queries of a sentence, of a .txt file (one sentence a line) or of a YAML or JSON list.
 
-    An entry of the list is a sentence or a mapping of text, object, action and task.
+    An entry of the list is a sentence or a mapping of text, object, action, task and options (a list of texts).
 
     Raises:
         AffordanceError: BAD_INPUT when the file is not there, holds nothing, or an entry is no query.
@@ -42,12 +42,19 @@ def read_prompts(given: str) -> tuple[Query, ...]:
 
 def _query(entry: Any, where: str) -> Query:
     fields = {'text': entry} if isinstance(entry, str) else entry
-    if not isinstance(fields, dict) or not all(isinstance(value, str) for value in fields.values()):
+    if not isinstance(fields, dict) or not all(_fits(*item) for item in fields.items()):
         raise AffordanceError(Code.BAD_INPUT, f'{where}: a prompt is a sentence or a mapping of {", ".join(_FIELDS)}')
     unknown = sorted(set(fields) - set(_FIELDS))
     if unknown:
         raise AffordanceError(Code.BAD_INPUT, f'{where}: unknown {", ".join(unknown)}; known: {", ".join(_FIELDS)}')
     try:
-        return Query(**fields)
+        given: dict[str, Any] = dict(fields)
+        return Query(**given | {'options': tuple(given.get('options', ()))})
     except ValueError as error:
         raise AffordanceError(Code.BAD_INPUT, f'{where}: {error}') from error
+
+
+def _fits(name: str, value: Any) -> bool:
+    if name == 'options':
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return isinstance(value, str)

@@ -52,6 +52,18 @@ def test_compare_knows_which_way_is_better():
     second = {'answered_ratio': 0.6, 'seconds': {'total': {'p50': 0.5}}, 'scores': {'box_iou': {'mean': 0.51}}, 'x': 1}
     better = {change.name: change.better for change in compare(first, second, 0.05)}
     assert better == {'answered_ratio': False, 'seconds.total.p50': True, 'scores.box_iou.mean': None, 'x': None}
+    first = {'questions': 3, 'scores': {'heatmap_kld': {'mean': 2.0, 'count': 3}, 'heatmap_sim': {'mean': 0.2}}}
+    second = {'questions': 6, 'scores': {'heatmap_kld': {'mean': 1.0, 'count': 6}, 'heatmap_sim': {'mean': 0.1}}}
+    first['scores']['calibration'] = {'confidence': {'ece': 0.1}}
+    second['scores']['calibration'] = {'confidence': {'ece': 0.3}}
+    better = {change.name: change.better for change in compare(first, second, 0.05)}
+    assert better == {
+        'questions': None,
+        'scores.heatmap_kld.mean': True,
+        'scores.heatmap_kld.count': None,
+        'scores.heatmap_sim.mean': False,
+        'scores.calibration.confidence.ece': False,
+    }
 
 
 @given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.booleans()))
@@ -92,11 +104,14 @@ def test_prompts(tmp_path):
     assert read_prompts('grasp the mug')[0].text == 'grasp the mug'
     (tmp_path / 'p.txt').write_text('# two\ngrasp the mug\n\ngrasp the pan\n')
     assert [query.sentence for query in read_prompts(str(tmp_path / 'p.txt'))] == ['grasp the mug', 'grasp the pan']
-    (tmp_path / 'p.yaml').write_text('- grasp the mug\n- {object: pan, action: lift}\n')
-    assert [query.sentence for query in read_prompts(str(tmp_path / 'p.yaml'))] == ['grasp the mug', 'lift the pan']
+    entries = '- grasp the mug\n- {object: pan, action: lift}\n- {text: which, options: [a, b]}\n'
+    (tmp_path / 'p.yaml').write_text(entries)
+    queries = read_prompts(str(tmp_path / 'p.yaml'))
+    assert [query.sentence for query in queries] == ['grasp the mug', 'lift the pan', 'which']
+    assert queries[2].options == ('a', 'b')
 
 
-@pytest.mark.parametrize('text', ['', 'a: b', '- {what: 3}', '- {foo: bar}', '- ""', '- [1'])
+@pytest.mark.parametrize('text', ['', 'a: b', '- {what: 3}', '- {foo: bar}', '- {text: a, options: b}', '- ""', '- [1'])
 def test_bad_prompts_are_refused(tmp_path, text):
     (tmp_path / 'p.yaml').write_text(text)
     with pytest.raises(AffordanceError) as caught:
