@@ -15,6 +15,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.nodes.diagnostics import DiagnosticReporter
 from affordance_ros.nodes.parameters import changed, declare, refuse_unless_live
+from affordance_ros.nodes.refusal_log import RefusalLog
 
 SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RESULT = QoSProfile(depth=5)
@@ -32,6 +33,7 @@ class SuiteNode(LifecycleNode):
         self.settings = declare(self, parameters)
         self.active = self.configured = self.ending = False
         self.last_refusal: AffordanceError | None = None
+        self._refusals = RefusalLog(lambda text: self.get_logger().warning(text))
         self.failure = ''  # why the last transition failed
         self._answer_transitions_always()
         self.add_on_set_parameters_callback(self._on_set_parameters)
@@ -70,7 +72,7 @@ class SuiteNode(LifecycleNode):
     def refuse(self, error: AffordanceError) -> None:
         """Log a refusal and show it in the diagnostics."""
         self.last_refusal = error
-        self.get_logger().warning(f'{error.code.name}: {error.message}')
+        self._refusals.tell(error)
 
     def as_refusal(self, error: Exception) -> AffordanceError:
         """Return an error as a refusal, since whoever asked must get a code; a defect is logged with its traceback."""
