@@ -91,6 +91,7 @@ def scene(  # noqa: PLR0913 - the options of a command
     preset: Annotated[str, typer.Option(help='Camera: vga (640x480), hd (1280x720) or pocket.')] = 'vga',
     must_have: Annotated[str, typer.Option(help='An object that has to be there, as "red mug".')] = '',
     noise: Annotated[bool, typer.Option('--noise', help='Depth as a stereo camera measures it.')] = False,  # noqa: FBT002
+    bag: Annotated[bool, typer.Option(help='Write a bag with its labels and prompts.')] = True,  # noqa: FBT002
     frames: Annotated[int, typer.Option(min=1, help='Frames of the bag.')] = 1,
     turn: Annotated[float, typer.Option(help='Degrees that the camera turns round the table per frame.')] = 0.0,
     depth: Annotated[str, typer.Option(help='16UC1, 32FC1 or compressedDepth.')] = '16UC1',
@@ -110,7 +111,7 @@ def scene(  # noqa: PLR0913 - the options of a command
             frames=frames, turn_deg=turn, depth=depth, storage=storage, jpeg=jpeg, unaligned=unaligned, loop=loop,
             no_tf=no_tf, no_info=no_info, noise=noise,
         )  # fmt: skip
-        run_scene(SceneRequest(out, seed, preset, must_have, noise, recipe))
+        run_scene(SceneRequest(out, seed, preset, must_have, noise, recipe if bag else None))
 
 
 @app.command()
