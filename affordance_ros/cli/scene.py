@@ -22,7 +22,7 @@ from affordance_ros.scenes import PRESETS, Scene, SensorModel, View, sample_scen
 
 @dataclass(frozen=True)
 class SceneRequest:
-    """What the command line asks for; see `affordance scene --help`."""
+    """What the command line asks for; see `affordance scene --help`. bag: None writes no bag."""
 
     out: Path
     seed: int = 3
@@ -44,16 +44,21 @@ def run_scene(request: SceneRequest) -> None:
     cv2.imwrite(str(request.out / 'depth.png'), _millimetres(frame))
     cv2.imwrite(str(request.out / 'parts.png'), view.part_ids.astype(np.uint16))
     (request.out / 'truth.json').write_text(json.dumps(truth_of(scene, view), indent=2) + '\n')
+    console = Console()
+    console.print(f'scene {request.seed}: {", ".join(scene.objects())}', highlight=False)
+    files = 'rgb.png depth.png (mm) parts.png (ids) truth.json'
+    if request.bag is not None:
+        prompts = _write_bag(request, scene, request.bag)
+        files += f' bag/ labels.json heatmaps/ prompts.txt ({len(prompts)} prompts)'
+    console.print(f'wrote {request.out}/: {files}', soft_wrap=True)
+
+
+def _write_bag(request: SceneRequest, scene: Scene, recipe: BagRecipe) -> list[str]:
+    """Write the bag over that of an earlier run; return the prompts."""
     bag = request.out / 'bag'
     if (bag / 'metadata.yaml').is_file():
         shutil.rmtree(bag)
-    source = SceneSource(request.seed, request.preset, request.must_have)
-    recipe = request.bag or BagRecipe(frames=1, noise=request.noise)
-    prompts = write_synthetic_bag(request.out, scene, recipe, source)
-    console = Console()
-    console.print(f'scene {request.seed}: {", ".join(scene.objects())}', highlight=False)
-    files = 'rgb.png depth.png (mm) parts.png (ids) truth.json bag/ labels.json prompts.txt'
-    console.print(f'wrote {request.out}/: {files} ({len(prompts)} prompts)', soft_wrap=True)
+    return write_synthetic_bag(request.out, scene, recipe, SceneSource(request.seed, request.preset, request.must_have))
 
 
 def make_scene(seed: int, preset: str, must_have: str) -> Scene:

@@ -8,18 +8,22 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
 from affordance_ros.bags import BagWriter, WriterSettings
-from affordance_ros.evaluation.labels import SceneSource, encode_mask
+from affordance_ros.evaluation.labels import SceneSource, decode_mask, encode_mask
 from affordance_ros.results import FloatArray, Frame, Intrinsics
 from affordance_ros.scenes import Scene, SensorModel, View
 
 START_NS = 1_000_000_000
 DEPTH_FRAME = 'depth_optical_frame'
+HEATMAPS = 'heatmaps'
 _DEPTH_SHIFT_M = (-0.05, 0.0, 0.0)
 _LABEL_POINTS = 400
 _FEWEST_PIXELS = 60
+_BLUR = 0.01  # of the width of the image: the deviation with which labels of heatmaps are blurred
 _WALL_M = 0.05  # wider parts are hollow and taken by their wall, whose width the scene does not tell
 
 
@@ -50,7 +54,7 @@ class BagRecipe:
 
 
 def write_synthetic_bag(folder: Path, scene: Scene, recipe: BagRecipe, source: SceneSource | None = None) -> list[str]:
-    """Write bag/, labels.json and prompts.txt into `folder`; return the prompts: one sentence per visible part.
+    """Write bag/, labels.json, heatmaps/ and prompts.txt into `folder`; return the prompts: one per visible part.
 
     source: how the scene was drawn; with it the labels let grasps be judged on the meshes.
     """
@@ -67,13 +71,22 @@ def write_synthetic_bag(folder: Path, scene: Scene, recipe: BagRecipe, source: S
             view = moved.render(stamp_ns=stamp)
             _write(writer, moved, view, (recipe, index))
             for label in _labels(moved, view):
-                labels.append(label)
+                name = f'{HEATMAPS}/{index:04d}_{label["scene"]["part"]}.png'
+                _write_heatmap(folder / name, decode_mask(label['masks'][0]))
+                labels.append({**label, 'heatmap': name})
                 if label['prompt'] not in prompts:
                     prompts.append(label['prompt'])
     known = {} if source is None else {'scene': asdict(source)}
     (folder / 'labels.json').write_text(json.dumps({'labels': labels, **known}) + '\n')
     (folder / 'prompts.txt').write_text('\n'.join(prompts) + '\n')
     return prompts
+
+
+def _write_heatmap(path: Path, mask: npt.NDArray[np.bool_]) -> None:
+    """Write where the part may be touched, as a map that is highest well inside of it and fades out at its edge."""
+    path.parent.mkdir(exist_ok=True)
+    blurred = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(1.0, _BLUR * mask.shape[1]))
+    cv2.imwrite(str(path), np.rint(255 * blurred / blurred.max()).astype(np.uint8))
 
 
 def _moments(scene: Scene, recipe: BagRecipe) -> Iterator[tuple[Scene, int]]:
