@@ -5,6 +5,7 @@
 grasp_client.py "grasp the red mug by its handle"     (Ctrl-C cancels the question)
 """
 
+import contextlib
 import sys
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from affordance_ros.action import PlanGrasps
 from geometry_msgs.msg import PoseStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from affordance_ros import msg, srv
 from affordance_ros.errors import AffordanceError, Code
@@ -60,12 +62,13 @@ class GraspClient:
         if not self._plan.wait_for_server(FIND_S):
             raise AffordanceError(Code.NOT_ACTIVE, 'no target_node answers; start the suite, or check the namespace')
         sent = self._plan.send_goal_async(goal, feedback_callback=lambda message: on_feedback(message.feedback))
-        handle = _wait(sent, FIND_S)
         limit = (goal.timeout_s or 30.0) + LATE_S
         try:
-            targets: msg.GraspTargetArray = _wait(handle.get_result_async(), limit, stop).result.targets
+            result = _wait(sent, FIND_S).get_result_async()
+            targets: msg.GraspTargetArray = _wait(result, limit, stop).result.targets
         except (AffordanceError, KeyboardInterrupt):
-            handle.cancel_goal_async()
+            with contextlib.suppress(AffordanceError):
+                _wait(_wait(sent, LATE_S).cancel_goal_async(), LATE_S)
             raise
         if (refused := convert.error_from(targets.outcome)) is not None:
             raise refused
@@ -111,7 +114,7 @@ def _wait(future: Any, seconds: float, stop: Callable[[], bool] = lambda: False)
 
 def main(sentence: str) -> None:
     """Ask and print."""
-    rclpy.init()
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)  # rclpy's own would leave before the cancel is sent
     client = GraspClient()
     try:
         goal = PlanGrasps.Goal(query=sentence, timeout_s=30.0)

@@ -3,6 +3,7 @@
 """The examples for planners work against the real graph: a client, a pick with MoveIt's calls, a behaviour tree."""
 
 import importlib.util
+import signal
 import subprocess
 import sys
 import time
@@ -132,6 +133,25 @@ def test_a_dry_run_tells_the_moves() -> None:
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()] == ['open', 'move', 'move', 'open', 'move', 'holding']
     assert 'move panda_hand to (' in done.stdout
+
+
+def test_ctrl_c_cancels_the_question(fake_suite) -> None:
+    client, node = fake_suite.client, fake_suite.processes.running[0]
+    fake_suite.camera.shot = Shot(color=False, depth=False, info=False)
+    assert client.change('/affordance_node', 4)
+    assert client.change('/affordance_node', 3)  # it has seen no image now and waits for one
+    before = node.text.count('CANCELED')
+    command = [sys.executable, '-u', str(EXAMPLES / 'grasp_client.py'), ASK]
+    try:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asking:
+            assert asking.stdout is not None
+            assert asking.stdout.readline().startswith('waiting')
+            asking.send_signal(signal.SIGINT)
+            assert asking.wait(20.0) == 0
+            assert asking.stdout.read().strip().endswith('canceled')
+        client.wait_for(lambda: node.text.count('CANCELED') > before, what='the cancel')
+    finally:
+        fake_suite.camera.shot = Shot()
 
 
 @pytest.fixture
