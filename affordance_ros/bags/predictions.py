@@ -79,5 +79,6 @@ def _trace(message: Any) -> Trace:
 def _hand(message: Any) -> HandTrajectory:
     points, times = np.column_stack((message.u, message.v)), np.asarray(message.times_s)
     side = 'left' if message.side == _LEFT else 'right'
-    present, spread = _PRESENCE.get(int(message.presence)), np.asarray(message.spread_px, np.float64)
+    present, given = _PRESENCE.get(int(message.presence)), np.asarray(message.spread_px, np.float64)
+    spread = given if len(given) else np.full(len(points), np.nan)
     return HandTrajectory(points, times, side, spread, present=present, caveats=tuple(message.caveats))
