@@ -89,6 +89,9 @@ class NodeProcesses:
             try:
                 status = node.process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
+                node.process.send_signal(signal.SIGABRT)  # PYTHONFAULTHANDLER: the log tells where it hangs
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    node.process.wait(1.0)
                 node.kill()
                 wrong.append(f'{node.name} did not end within {IN_TIME_S} s')
             else:
