@@ -24,7 +24,10 @@ _ITEM = sequence(
     '], "point_2d": [', _PIXEL, ',', _PIXEL, '], "affordance": "', _VERB, '"}',
 )  # fmt: skip
 _BOX = '"bbox_2d": [', (840, 840)
-_TAGS = ('<think>', '</think><rethink>', '</rethink><answer>[', ']</answer>')
+# What may stand between two tags: the model was shown a comma or nothing, and is seen to write an empty line.
+_BETWEEN = Pattern(r'(,| ?\n{1,2})?', 3)
+_RETHINK, _ANSWER = sequence('</think>', _BETWEEN, '<rethink>'), sequence('</rethink>', _BETWEEN, '<answer>[')
+_OPENING, _CLOSING = '<think>', ']</answer>'
 _THINKING_SHARE, _FIRST_SHARE = 0.5, 0.6  # of the tokens for both thoughts; of those for the first one
 
 
@@ -33,16 +36,16 @@ def answer_grammar(max_new_tokens: int, *, thinking: bool = True) -> Grammar:
 
     thinking: with both thoughts; else only the list and its closing tag, for a prompt that ends with '<answer>['.
     """
-    tags = sum(len(tag) for tag in (_TAGS if thinking else _TAGS[3:]))
-    room = max_new_tokens - 1 - tags
+    tags = len(_OPENING) + _RETHINK.longest + _ANSWER.longest if thinking else 0
+    room = max_new_tokens - 1 - tags - len(_CLOSING)
     listed = int(room * (1 - _THINKING_SHARE)) if thinking else room
     most = max(1, min(MOST_ITEMS, most_repetitions(listed, 0, _ITEM, ', ')))
     items = repeated(_ITEM, 0, most, ', ')
     if not thinking:
-        return replace(grammar_of(sequence(items, _TAGS[3])), possible=corners_in_order(*_BOX))
+        return replace(grammar_of(sequence(items, _CLOSING)), possible=corners_in_order(*_BOX))
     words = max(2, room - items.longest)
     first = int(words * _FIRST_SHARE)
     whole = grammar_of(
-        _TAGS[0], Words(first), _TAGS[1], Words(words - first), sequence(_TAGS[2], items, _TAGS[3])
+        _OPENING, Words(first), _RETHINK, Words(words - first), sequence(_ANSWER, items, _CLOSING)
     )  # fmt: skip
-    return replace(whole, possible=corners_in_order(*_BOX, after=_TAGS[2]))
+    return replace(whole, possible=corners_in_order(*_BOX, after='<answer>['))
