@@ -58,7 +58,8 @@ class BagIndex:
         self.topics = choose_topics(self._reader, self._wanted)
         self.image, self.depth = self.topics.image, self.topics.depth
         self.kinds = {c.topic: c.msgtype for c in self._reader.connections}
-        names = [name for name in (self.image, self.depth, self.topics.camera_info) if name]
+        topics = self.topics
+        names = [name for name in (self.image, self.depth, topics.camera_info, topics.depth_info) if name]
         self._entries = [
             Entry(number, topic, received, header_stamp(data))
             for number, (topic, received, data) in enumerate(self._raw(*names))
@@ -98,9 +99,9 @@ class BagIndex:
             default=None,
         )
 
-    def info_of(self, image: Entry) -> Entry | None:
+    def info_of(self, image: Entry, topic: str | None) -> Entry | None:
         """Return the camera info of an image: of its stamp, else the last one before it, else the first."""
-        infos = [entry for entry in self._entries if entry.topic == self.info]
+        infos = [entry for entry in self._entries if entry.topic == topic]
         same = [entry for entry in infos if entry.stamp_ns == image.stamp_ns]
         if same:
             return min(same, key=lambda entry: abs(entry.number - image.number))
@@ -122,7 +123,7 @@ class BagIndex:
 
     def recorded(self) -> Iterator[tuple[Entry, bytes]]:
         """Yield the messages of the camera and of /tf in the order of their recording."""
-        names = {name for name in (self.image, self.depth, self.info, '/tf') if name}
+        names = {name for name in (self.image, self.depth, self.info, self.topics.depth_info, '/tf') if name}
         for number, (topic, received, data) in enumerate(self._raw(*names)):
             stamp = 0 if topic == '/tf' else header_stamp(data)
             yield Entry(number, topic, received, stamp), bytes(data)

@@ -50,12 +50,14 @@ class BagPlayer:
         self.played = 0  # images
         self._stamps: Counter[int] = Counter()
         self._sent: dict[str, set[int]] = {}
-        info = f'{prefix}/camera_info'
         color, depth = (KINDS[index.kinds[name]] if name else None for name in (index.image, index.depth))
         self._out = {index.image: self._publisher(color, f'{prefix}/image', 'compressed')}
         if depth is not None:
             self._out[index.depth] = self._publisher(depth, f'{prefix}/depth/image', 'compressedDepth')
-        self._info = node.create_publisher(CameraInfo, info, CAMERA)
+        self._info = node.create_publisher(CameraInfo, f'{prefix}/camera_info', CAMERA)
+        if index.topics.depth_info:
+            beside = f'{prefix}/depth/camera_info'
+            self._out[index.topics.depth_info] = node.create_publisher(CameraInfo, beside, CAMERA)
         self._clock = node.create_publisher(Clock, '/clock', 10)
         self._moving: Any = None
         self._static: Any = None
@@ -87,7 +89,8 @@ class BagPlayer:
         self._set_clock(stamp_ns)
         self._send_transforms(stamp_ns)
         self._send_info(entry)
-        for item in (partner, entry):
+        depth_info = self._index.info_of(entry, self._index.topics.depth_info or None)
+        for item in (depth_info, partner, entry):
             if item is not None:
                 self._out[item.topic].publish(self._index.data(item))
         return None
@@ -139,7 +142,7 @@ class BagPlayer:
             self._moving.publish(data)
 
     def _send_info(self, entry: Entry) -> None:
-        found = self._index.info_of(entry)
+        found = self._index.info_of(entry, self._index.info)
         if found is not None:
             self._info.publish(self._index.data(found))
         elif self._index.topics.intrinsics is not None:

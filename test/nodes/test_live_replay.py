@@ -33,6 +33,16 @@ def bag(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope='module')
+def unaligned(tmp_path_factory):
+    """Depth of a camera of its own, which the nodes register."""
+    folder = tmp_path_factory.mktemp('unaligned')
+    recipe = BagRecipe(frames=2, unaligned=True, depth='32FC1', turn_deg=5.0)
+    write_synthetic_bag(folder, sample_scene(3, 'pocket', must_have=('red', 'mug')), recipe)
+    (folder / 'asked.json').write_text(json.dumps(SENTENCES[:1]))
+    return folder
+
+
 def request(bag, out, **more):
     return BagRequest(bag / 'bag', str(bag / 'asked.json'), out, model='fake', pictures=False, **more)
 
@@ -114,6 +124,17 @@ def test_an_answer_that_does_not_come_in_time_fails_the_run(bag, tmp_path) -> No
     assert ended.value.exit_code == 1
     assert [line['outcome'] for line in lines(tmp_path / 'out')] == ['TIMEOUT'] * 4
     assert 'timeouts is 4' in (tmp_path / 'out' / 'report.html').read_text()
+
+
+@pytest.mark.usefixtures('ros_domain')
+def test_depth_of_another_camera_is_registered_alike(unaligned, tmp_path) -> None:
+    run_bag(request(unaligned, tmp_path / 'offline'))
+    run_live(LiveRequest(request(unaligned, tmp_path / 'online')))
+    offline, online = lines(tmp_path / 'offline'), lines(tmp_path / 'online')
+    assert len(online) == len(offline) == 2
+    for wanted, got in zip(offline, online, strict=True):
+        assert wanted['prediction'] is not None
+        assert_alike(wanted, got)
 
 
 @pytest.mark.usefixtures('ros_domain')
