@@ -30,7 +30,12 @@ from affordance_ros.evaluation.mask_benchmark import (
     right_figures,
 )
 from affordance_ros.evaluation.records import Json
-from affordance_ros.evaluation.zero_shot_scores import official_end, official_zero_shot, write_zero_shot_file
+from affordance_ros.evaluation.zero_shot_scores import (
+    official_count,
+    official_end,
+    official_zero_shot,
+    write_zero_shot_file,
+)
 from affordance_ros.metrics.heatmap import (
     HeatmapScore,
     Map,
@@ -95,7 +100,8 @@ def _item(question: MapQuestion) -> Item:
 def score_agd20k(lines: Sequence[Json], run: Json) -> Json:
     """Return the figures of all questions, of masks and of maps."""
     overlaps = [fitting_overlap(line, _grey(line) > _HALF) for line in lines]
-    figures = {**right_figures(lines, overlaps), **official_zero_shot(lines, run, _official_truth)}
+    counts = [official_count(line, run, _official_truth) for line in lines]
+    figures = {**right_figures(lines, overlaps), **official_zero_shot(counts)}
     return {ALL: {**figures, **_maps(lines), **_official_maps(lines, run)}}
 
 
@@ -148,7 +154,7 @@ def _official_maps(lines: Sequence[Json], run: Json) -> Json:
 
 
 def _write_file(lines: Sequence[Json], run: Json, out: Path) -> tuple[Path, ...]:
-    return write_zero_shot_file(score_agd20k(lines, run), out)
+    return write_zero_shot_file([official_count(line, run, _official_truth) for line in lines], out)
 
 
 def _rows(scores: Json) -> list[Row]:

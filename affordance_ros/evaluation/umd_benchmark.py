@@ -25,7 +25,7 @@ from affordance_ros.evaluation.mask_benchmark import (
     right_figures,
 )
 from affordance_ros.evaluation.records import Json
-from affordance_ros.evaluation.zero_shot_scores import official_zero_shot, write_zero_shot_file
+from affordance_ros.evaluation.zero_shot_scores import official_count, official_zero_shot, write_zero_shot_file
 from affordance_ros.metrics.heatmap import Map
 from affordance_ros.metrics.masks_official import official_rank_map
 from affordance_ros.results import Frame, Prediction, Query
@@ -90,16 +90,19 @@ def _item(question: PartQuestion) -> Item:
 
 def score_umd(lines: Sequence[Json], run: Json) -> Json:
     """Return the figures of all questions and of each affordance."""
-    groups: dict[str, list[Json]] = {ALL: list(lines)}
-    for action in AFFORDANCES:
-        if of_action := [line for line in lines if line['truth']['action'] == action]:
-            groups[action] = of_action
-    return {name: _score(group, run) for name, group in groups.items()}
-
-
-def _score(lines: Sequence[Json], run: Json) -> Json:
     overlaps = [fitting_overlap(line, decode_mask(line['truth']['mask'])) for line in lines]
-    return {**right_figures(lines, overlaps), **official_zero_shot(lines, run, _official_truth)}
+    counts = [official_count(line, run, _official_truth) for line in lines]
+    groups = {ALL: list(range(len(lines)))}
+    for action in AFFORDANCES:
+        if of_action := [index for index, line in enumerate(lines) if line['truth']['action'] == action]:
+            groups[action] = of_action
+    return {
+        name: {
+            **right_figures([lines[index] for index in group], [overlaps[index] for index in group]),
+            **official_zero_shot([counts[index] for index in group]),
+        }
+        for name, group in groups.items()
+    }
 
 
 def _official_truth(line: Json) -> Map:
@@ -107,7 +110,7 @@ def _official_truth(line: Json) -> Map:
 
 
 def _write_file(lines: Sequence[Json], run: Json, out: Path) -> tuple[Path, ...]:
-    return write_zero_shot_file(score_umd(lines, run), out)
+    return write_zero_shot_file([official_count(line, run, _official_truth) for line in lines], out)
 
 
 def _open_umd(choice: Choice) -> UmdBenchmark:

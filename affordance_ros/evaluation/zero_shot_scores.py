@@ -8,11 +8,11 @@ over the other questions, with the count of those that it stops at and the first
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from affordance_ros.errors import Code
 from affordance_ros.evaluation.mask_benchmark import (
-    ALL,
     UNREADABLE,
     answered,
     is_officially_read,
@@ -22,6 +22,7 @@ from affordance_ros.evaluation.mask_benchmark import (
 )
 from affordance_ros.evaluation.records import Json
 from affordance_ros.metrics.heatmap import Map
+from affordance_ros.metrics.masks import Overlap
 from affordance_ros.metrics.masks_official import official_map_overlap, official_zero_shot_score
 
 _NAMES = {'giou': 'giou', 'ciou': 'ciou', 'p50': 'p_at_50', 'p50_95': 'p_at_50_95'}
@@ -46,34 +47,47 @@ def official_end(line: Json, run: Json) -> str | None:
     return None if is_unreadable(line) else ''
 
 
-def official_zero_shot(lines: Sequence[Json], run: Json, truth_of: Callable[[Json], Map]) -> Json:
-    """Return the four figures over the answers that the program gets past, and counts.
+@dataclass(frozen=True)
+class OfficialCount:
+    """What the program makes of an answer. found: IoU and pixels, None where it has none. stops: its exception, or ''.
 
-    truth_of: gives the map (H, W) of 0 to 255 of a line, as the program has it.
+    unreadable: it stops at this answer as it cannot read it.
     """
-    ends = [official_end(line, run) for line in lines]
-    stops = [end for end in ends if end]
-    found = []
-    for line, end in zip(lines, ends, strict=True):
-        mask = answered(line)
-        if end == '' and mask is not None:
-            try:
-                found.append(official_map_overlap(mask, truth_of(line)))
-            except ValueError as error:
-                stops.append(type(error).__name__)
+
+    found: tuple[float, Overlap] | None
+    stops: str
+    unreadable: bool
+
+
+def official_count(line: Json, run: Json, truth_of: Callable[[Json], Map]) -> OfficialCount:
+    """Return what the program makes of an answer. truth_of: the map (H, W) of 0 to 255, as the program has it."""
+    end, mask = official_end(line, run), answered(line)
+    if end != '' or mask is None:
+        return OfficialCount(None, end or '', bool(end) and is_unreadable(line))
+    try:
+        return OfficialCount(official_map_overlap(mask, truth_of(line)), '', unreadable=False)
+    except ValueError as error:
+        return OfficialCount(None, type(error).__name__, unreadable=False)
+
+
+def official_zero_shot(counts: Sequence[OfficialCount]) -> Json:
+    """Return the four figures over the answers that the program gets past, and counts."""
+    stops = [count.stops for count in counts if count.stops]
+    found = [count.found for count in counts if count.found is not None]
     return {
-        'official_unreadable': sum(is_unreadable(line) and bool(end) for line, end in zip(lines, ends, strict=True)),
-        'official_left_out': len(lines) - len(found),
+        'official_unreadable': sum(count.unreadable for count in counts),
+        'official_left_out': len(counts) - len(found),
         **({'official_stops_with': stops[0], 'official_stops_at': len(stops)} if stops else {}),
         **named(official_zero_shot_score(found), 'official_'),
     }
 
 
-def write_zero_shot_file(scores: Json, out: Path) -> tuple[Path, ...]:
+def write_zero_shot_file(counts: Sequence[OfficialCount], out: Path) -> tuple[Path, ...]:
     """Write the figures under the name and keys that the program uses for both data sets."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / 'stats_data_agd.json'
-    figures = {theirs: scores[ALL][f'official_{ours}'] for ours, theirs in _NAMES.items()}
+    official = official_zero_shot(counts)
+    figures = {theirs: official[f'official_{ours}'] for ours, theirs in _NAMES.items()}
     known = {name: value if value == value else None for name, value in figures.items()}  # noqa: PLR0124 - NaN
     path.write_text(json.dumps(known, indent=4) + '\n')
     return (path,)

@@ -14,7 +14,6 @@ from affordance_ros.evaluation.labels import encode_mask
 from affordance_ros.evaluation.mask_benchmark import mask_rows
 from affordance_ros.evaluation.reasonaff_scores import score_reasonaff, write_reasonaff_file
 from affordance_ros.evaluation.umd_benchmark import UMD, score_umd
-from affordance_ros.evaluation.zero_shot_scores import write_zero_shot_file
 
 ROOT = Path(__file__).parents[1] / 'data' / 'parity' / 'affordance_r1' / 'expected'
 RECORDS = json.loads((ROOT / 'expected.json').read_text())
@@ -164,7 +163,7 @@ def test_the_zero_shot_program_stops_where_nothing_is_answered(tmp_path):
     assert (score['unreadable'], score['official_unreadable'], score['official_left_out']) == (3, 2, 4)
     assert score['official_giou'] == pytest.approx(2 / 3)
     assert 'official_stops_with' not in scores['grasp']
-    (path,) = write_zero_shot_file(scores, tmp_path)
+    (path,) = UMD.files(lines, OFFICIAL, tmp_path)
     assert json.loads(path.read_text())['giou'] == pytest.approx(2 / 3)
     rows = mask_rows(scores, UMD.published)
     assert (rows[0].task, rows[0].name, rows[0].ours) == ('all', 'giou', pytest.approx(300 / 7))
