@@ -180,10 +180,13 @@ def _draw_geometry(canvas: Canvas, answer: 'Answer', scale: float) -> list[tuple
     frame = answer.frame
     legend: list[tuple[str, Color]] = []
     if frame.intrinsics is not None:
-        outlines = [(gripper_segments(target), GRASP) for target in answer.targets[:1]]
-        outlines += [(place_segments(place), PLACE) for place in answer.places[:1]]
-        others = [*map(gripper_segments, answer.targets[1:]), *map(place_segments, answer.places[1:])]
-        for lines, color in [*((other, None) for other in others), *outlines]:
+        # The best of every contact stands out from its alternatives.
+        best = {target.contact.pixel: target for target in reversed(answer.targets)}
+        others = [target for target in answer.targets if best[target.contact.pixel] is not target]
+        outlines: list[tuple[FloatArray, Color | None]] = [(gripper_segments(target), None) for target in others]
+        outlines += [(gripper_segments(target), GRASP) for target in best.values()]
+        outlines += [(place_segments(place), PLACE) for place in answer.places]
+        for lines, color in outlines:
             _draw_lines(canvas, project(lines.reshape(-1, 3), frame.intrinsics), scale, color)
         legend += [('grasp', GRASP)] if answer.targets else []
         legend += [('place', PLACE)] if answer.places else []
