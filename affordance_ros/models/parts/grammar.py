@@ -214,6 +214,7 @@ class GrammarGuide:
         library = _llguidance()
         self._vocabulary, self._device, self._possible = vocabulary, device, grammar.possible
         self._text = b''
+        self._masked: np.ndarray[Any, np.dtype[np.bool_]] | None = None  # of the next token, once it was asked for
         self._matcher = library.LLMatcher(
             vocabulary.prepared, library.LLMatcher.grammar_from_lark(grammar.lark), log_level=0
         )
@@ -226,27 +227,33 @@ class GrammarGuide:
         tokens = [int(token) for token in self._matcher.compute_ff_tokens()]
         if tokens:
             return tokens
-        (only,) = np.nonzero(self._mask())
-        return [int(only[0])] if len(only) == 1 else []
+        mask = self._mask()
+        return [int(mask.argmax())] if np.count_nonzero(mask) == 1 else []
 
     def allowed(self) -> torch.Tensor:
         """Return bool (V,) of the tokens that may come next."""
-        return torch.from_numpy(self._mask()).to(self._device)
+        return torch.from_numpy(self._mask()).to(self._device, copy=True)
 
     def advance(self, ids: Sequence[int]) -> None:
         """Take up tokens that were written."""
+        self._masked = None
         text = [token for token in ids if token != self._vocabulary.eos_id]
         if text and not self._matcher.consume_tokens(text):
             self._check('the text left its grammar')
         self._text += b''.join(self._vocabulary.tokens[token] or b'' for token in text)
 
     def _mask(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        if self._masked is None:
+            self._masked = self._new_mask()
+        return self._masked
+
+    def _new_mask(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         found = np.unpackbits(bits, bitorder='little')[: self._vocabulary.size].astype(np.bool_)
         mask = np.zeros(self._vocabulary.size, np.bool_)  # the head may have more rows than the tokenizer has tokens
         mask[: len(found)] = found
         self._check('the grammar of the answer is defective')
-        if self._possible is not None and mask.sum() <= _FEW:
+        if self._possible is not None and np.count_nonzero(mask) <= _FEW:
             for token in map(int, np.flatnonzero(mask)):
                 piece = self._vocabulary.tokens[token] if token < len(self._vocabulary.tokens) else None
                 mask[token] = piece is None or self._possible((self._text + piece).decode(errors='replace'))
