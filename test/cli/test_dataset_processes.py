@@ -20,6 +20,9 @@ from affordance_ros.cli.dataset_asking import DatasetRequest, Watch  # noqa: E40
 from affordance_ros.cli.dataset_processes import LOG, ask_in_processes, shard_requests  # noqa: E402
 from affordance_ros.errors import AffordanceError, Code  # noqa: E402
 from affordance_ros.evaluation.benchmark_kind import Choice  # noqa: E402
+from affordance_ros.evaluation.engine import ENGINES, Reply  # noqa: E402
+from affordance_ros.models.base import ModelInfo  # noqa: E402
+from affordance_ros.results import Keypoints, Prediction  # noqa: E402
 
 COUNT = 8
 SILENT = Watch(lambda _: None, lambda _: None)
@@ -92,6 +95,41 @@ def test_a_data_set_without_questions_is_told(data, tmp_path):
     empty = affordance('--root', data, '--out', tmp_path / 'out', '--processes', 2)
     assert empty.exit_code == 2
     assert 'has no question' in empty.output
+
+
+class Elsewhere:
+    """An engine that has no model here: it answers with what it was asked, four questions at a time."""
+
+    batches = True
+
+    def __init__(self, request):
+        self.request, self.sizes = request, []
+
+    def describe(self):
+        return ModelInfo(self.request.model, 0, self.request.dtype, 'elsewhere', 0, '', '', '')
+
+    def answer(self, questions):
+        self.sizes.append(len(questions))
+        return [
+            Reply(Prediction('elsewhere', each.query, keypoints=Keypoints([[0, 0]])), each.query.text, 0.5)
+            for each in questions
+        ]
+
+
+def test_another_engine_answers_without_a_model_here(data, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setitem(ENGINES, 'elsewhere', lambda request: opened.append(Elsewhere(request)) or opened[0])
+    arguments = ('--root', data, '--batch', 3, '--option', 'address=robot:80')
+    result = affordance(*arguments, '--out', tmp_path / 'out', '--engine', 'elsewhere')
+    assert result.exit_code == 0, result.output
+    assert (opened[0].sizes, opened[0].request.options) == ([3, 3, 2], {'address': 'robot:80'})
+    metrics = json.loads((tmp_path / 'out' / 'metrics.json').read_text())
+    assert metrics['throughput']['per_second'] == 2
+    assert json.loads((tmp_path / 'out' / 'run.json').read_text())['model']['device'] == 'elsewhere'
+    assert '8 questions, median 0.5 s' in result.output
+    refused = affordance(*arguments, '--out', tmp_path / 'other', '--engine', 'nowhere')
+    assert refused.exit_code == 2
+    assert 'known: local, elsewhere' in refused.output
 
 
 def blocked(data, out, report):
