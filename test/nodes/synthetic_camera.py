@@ -45,7 +45,9 @@ class Shot:
     info: bool = True
     color_encoding: str = 'rgb8'
     depth_encoding: str = '16UC1'
+    frame: str = 'camera_optical_frame'
     depth_frame: str = 'camera_optical_frame'
+    cut: int = 0  # bytes that the colour image lacks
     depth_delay_ns: int = 0
     age_s: float = 0.0
     scale: float = 1.0
@@ -60,7 +62,6 @@ class SyntheticCamera:
 
     def __init__(self, client: Any, namespace: str = '', rate: float = 15.0) -> None:
         self.shot = Shot()
-        self.frame = 'camera_optical_frame'
         self._node, self._rate = client.node, rate
         prefix = f'{namespace}/' if namespace else '/'
         qos = QoSProfile(depth=5)
@@ -91,12 +92,13 @@ class SyntheticCamera:
         shot = self.shot
         if shot.hook:
             shot.hook(stamp_ns)
-        header = Header(stamp=convert.time_message(stamp_ns), frame_id=self.frame)
+        header = Header(stamp=convert.time_message(stamp_ns), frame_id=shot.frame)
         if shot.info:
             self._info.publish(camera_info_message(shot.intrinsics, header))
         if shot.color:
             message = image_message(self.pixels, 'rgb8', header)
             message.encoding = shot.color_encoding
+            message.data = message.data[: len(message.data) - shot.cut]
             self._color.publish(message)
         if shot.depth:
             later = convert.time_message(stamp_ns + shot.depth_delay_ns)

@@ -13,9 +13,11 @@ from synthetic_camera import Shot  # noqa: E402
 
 from affordance_ros import srv  # noqa: E402
 from affordance_ros.errors import Code  # noqa: E402
+from affordance_ros.results import Intrinsics  # noqa: E402
 
 pytestmark = pytest.mark.ros
 DEACTIVATE, ACTIVATE = 4, 3
+SMALL = Intrinsics(300.0, 300.0, 159.5, 119.5, 320, 240)
 
 
 @pytest.fixture(scope='module')
@@ -34,6 +36,7 @@ def ask(suite):
 def restart(suite, shot: Shot) -> None:
     """Let the camera publish something else; nothing of before is remembered."""
     suite.camera.shot = shot
+    suite.client.wait_for(lambda: shot.sent, what='the first bundle of the other kind')  # the one before is out as well
     assert suite.client.change('/affordance_node', DEACTIVATE)
     assert suite.client.change('/affordance_node', ACTIVATE)
 
@@ -49,6 +52,9 @@ def restart(suite, shot: Shot) -> None:
         (Shot(depth_encoding='32FC1', scale=1000.0), Code.UNITS, '32FC1'),
         (Shot(depth_frame='depth_optical_frame'), Code.UNALIGNED, 'depth_optical_frame'),
         (Shot(depth_delay_ns=30_000_000), Code.UNALIGNED, 'input.slop_s'),
+        (Shot(frame=''), Code.BAD_INPUT, 'empty frame_id'),
+        (Shot(intrinsics=SMALL), Code.BAD_INPUT, 'camera_info is for 320x240, the image is 640x480'),
+        (Shot(cut=1000), Code.BAD_INPUT, 'the image says 640x480 rgb8, step 1920, but holds 920600 bytes'),
         (Shot(age_s=30.0), Code.STALE, 's old'),
         (Shot(age_s=-60.0), Code.STALE, 'in the future'),
     ],

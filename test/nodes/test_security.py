@@ -16,7 +16,7 @@ pytest.importorskip('rclpy')
 from affordance_ros.action import PlanGrasps, PredictAffordance  # noqa: E402
 from geometry_msgs.msg import TransformStamped  # noqa: E402
 from std_msgs.msg import Header, String  # noqa: E402
-from synthetic_camera import wait_for_subscribers  # noqa: E402
+from synthetic_camera import Shot, wait_for_subscribers  # noqa: E402
 from tf2_msgs.msg import TFMessage  # noqa: E402
 
 from affordance_ros import msg, srv  # noqa: E402
@@ -182,7 +182,7 @@ def test_endless_frame_names_are_not_kept(suite) -> None:
 
     suite.client.wait_for(flood, what='the warning')
     assert node.text.count('are taken from /tf') == 1
-    suite.camera.frame = 'f' * 5000
+    suite.camera.shot = Shot(frame='f' * 5000)
     outcomes: list = []
 
     def refused() -> bool:
