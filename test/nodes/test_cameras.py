@@ -71,7 +71,8 @@ def test_compressed_streams_are_as_good_as_raw_ones(suite, encoding: str) -> Non
     assert targets.outcome.code == Code.OK, targets.outcome.message
     found = targets.targets[0].contact.point
     assert np.linalg.norm(np.array([found.x, found.y, found.z]) - point_of(ON_BAR)) < 0.003
-    camera.shot = Shot(color=False, depth=False)
+    last = camera.shot = Shot(color=False, depth=False)
+    suite.client.wait_for(lambda: last.sent, what='the end of the hook')
     compressor.close()
 
 

@@ -67,6 +67,8 @@ def test_a_model_that_comes_back_is_shown(suite) -> None:
     after = status.until(OK, 'active')
     assert (after['model state'], after['model process deaths']) == ('ready', '1')
     assert after['model process'] == str(node.children()[0]) != before['model process']
+    assert 'ended with signal 9 (out of memory?); it is being started again' in node.text
+    assert suite.client.call(srv.QueryAffordance, f'{NAME}/query', query='at 1,1').outcome.code == Code.OK
 
 
 def test_reasons_do_not_pile_up(suite) -> None:

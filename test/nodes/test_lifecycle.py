@@ -51,26 +51,6 @@ def test_transitions_load_serve_and_release(suite) -> None:
     assert client.send(PredictAffordance, f'{name}/predict', query='at 1,1').result().outcome.code == Code.OK
 
 
-def test_a_transition_that_does_not_exist_harms_nothing(suite) -> None:
-    suite.start('target_node', {'autostart': False})
-    client = suite.client
-    request = client.node.create_client(_change_state(), '/target_node/change_state')
-    assert request.wait_for_service(20.0)
-    wrong = _change_state().Request()
-    wrong.transition.id = ACTIVATE  # it is not configured yet
-    request.call_async(wrong)
-    time.sleep(0.5)
-    assert client.state('/target_node') == 'unconfigured'
-    assert client.change('/target_node', CONFIGURE)
-    assert client.state('/target_node') == 'inactive'
-
-
-def _change_state():
-    from lifecycle_msgs.srv import ChangeState
-
-    return ChangeState
-
-
 @pytest.mark.parametrize(
     ('parameters', 'code'),
     [

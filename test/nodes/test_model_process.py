@@ -89,16 +89,6 @@ def test_a_model_that_does_not_fit_is_refused_with_both_numbers(suite, tmp_path)
     assert suite.client.send(PredictAffordance, PREDICT, query='at 1,1').result().outcome.code == Code.OK
 
 
-def test_a_model_that_dies_idle_comes_back_by_itself(suite) -> None:
-    node = start(suite)
-    child = node.children()[0]
-    os.kill(child, signal.SIGKILL)
-    suite.client.wait_for(lambda: node.children() not in ([], [child]), what='another process')
-    assert 'ended with signal 9 (out of memory?); it is being started again' in node.text
-    assert suite.client.state('/affordance_node') == 'active'
-    assert suite.client.send(PredictAffordance, PREDICT, query='at 1,1').result().outcome.code == Code.OK
-
-
 def test_a_model_that_loads_longer_than_a_request_may_take_comes_back(suite) -> None:
     client = suite.client
     node = start(suite, options={'load_s': 4.0, 'delay_s': 0.5}, **{'run.timeout_s': 1.5, 'run.wait_image_s': 1.0})
