@@ -53,7 +53,7 @@ def reliability(calibration: Mapping[str, Any], name: str) -> str:
 
     calibration: {'ece', 'count', 'bins': [{'score', 'right', 'count'}]}. The area of a dot follows its count.
     """
-    side, margin = 230, 34
+    side, margin = 240, 40
     span = side - 2 * margin
     most = max(item['count'] for item in calibration['bins'])
     dots = []
@@ -72,7 +72,7 @@ def reliability(calibration: Mapping[str, Any], name: str) -> str:
         f'<text x="{low - 6}" y="{high}" text-anchor="end">0</text><text x="{low - 6}" y="{low + 4}" '
         f'text-anchor="end">1</text><text x="{high + 8}" y="{high + 4}">1</text>'
         f'<text x="{side / 2}" y="{high + 16}" text-anchor="middle">{html.escape(name)}</text>'
-        f'<text x="{low}" y="{low - 12}">share that was right</text>'
+        f'<text x="{low}" y="{low - 20}">share that was right</text>'
     )
     caption = f'{calibration["count"]} answers, ECE {calibration["ece"]:.2f}, bias {calibration["bias"]:+.2f}'
     style = 'font:12px system-ui,sans-serif;fill:#5b6475'

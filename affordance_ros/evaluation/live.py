@@ -8,7 +8,7 @@ this half needs no ROS. One frame at a time, it is an `Asker`; at the pace of th
 
 import base64
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -116,10 +116,11 @@ def evaluate_in_real_time(
     prompts = evaluation.settings.prompts
     queries = [query_fields(query) for query in prompts]
     talk.tell({'do': 'play', 'rate': pace.rate, 'queries': queries, 'timeout_s': pace.timeout_s})
-    lines: dict[tuple[int, int], list[Json]] = defaultdict(list)
-    for line in _answers(talk):
-        lines[line['stamp_ns'], line['nth']].append(line)
     ledger, seen = Ledger(), Counter[int]()
+    lines: dict[tuple[int, int], list[Json]] = defaultdict(list)
+    while 'played' not in (line := talk.hear()):
+        lines[line['stamp_ns'], line['nth']].append(line)
+    ledger.late_s = float(line['played']['late_s'])
     last = None
     for index, frame in enumerate(counted(evaluation.settings, ledger, lambda _: None)):
         seen[frame.stamp_ns] += 1
@@ -134,11 +135,6 @@ def evaluate_in_real_time(
         _write(evaluation, folder, (chosen, of_frame), on_answer)
     write_bad_frames(folder, ledger)
     return close(evaluation, folder, ledger)
-
-
-def _answers(talk: Talk) -> Iterator[Json]:
-    while 'played' not in (line := talk.hear()):
-        yield line
 
 
 def _write(

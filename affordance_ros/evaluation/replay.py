@@ -50,13 +50,15 @@ class ReplaySettings:
 class Ledger:
     """What became of the frames of the bag. unreadable: (stamp_ns, sentence) of images that could not be decoded.
 
-    dropped: those that a real-time replay showed while the graph was busy with another.
+    dropped: those that a real-time replay showed while the graph was busy with another. late_s: how far its player was
+    behind the recording at worst.
     """
 
     frames: int = 0
     paired: int = 0
     chosen: int = 0
     dropped: int = 0
+    late_s: float = 0.0
     unreadable: list[tuple[int, str]] = field(default_factory=list)
 
 

@@ -130,6 +130,7 @@ def _frames(ledger: Ledger) -> Json:
         'asked': ledger.chosen,
         'unreadable': len(ledger.unreadable),
         'dropped': ledger.dropped,
+        'player_late_s': ledger.late_s,
     }
 
 

@@ -94,12 +94,13 @@ class ReplayDriver:
         thread.start()
         asked, turn = [0] * len(queries), 0
         while True:
-            if self._player.shown is None or asked[turn] == self._player.played:
-                if ended.is_set():
-                    break
+            played = self._player.played
+            if ended.is_set() and (not played or played in asked):
+                break
+            if not played or asked[turn] == played:
                 time.sleep(0.002)
                 continue
-            asked[turn] = self._player.played
+            asked[turn] = played
             self._ask_about(self._player.shown, turn, queries[turn], timeout)
             turn = (turn + 1) % len(queries)
         thread.join()
