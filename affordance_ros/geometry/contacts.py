@@ -18,7 +18,7 @@ from affordance_ros.geometry.window import Window, abstain, joined
 from affordance_ros.results import Abstention, Contact, Intrinsics
 
 Array = npt.NDArray[Any]
-MOST = 450  # samples that a surface is fitted to
+MOST = 320  # samples that a surface is fitted to
 AROUND = 8  # directions in which a hole's surroundings are looked at
 
 

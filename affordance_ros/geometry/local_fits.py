@@ -128,8 +128,8 @@ def _solved(samples: Samples, moments: tuple[Array, ...], which: npt.NDArray[np.
     gram, right = gram[:, :size, :size], right[:, :size]
     prior, expected = _prior(samples, size)
     covariance = np.linalg.inv(gram + prior)
-    solution = np.einsum('kij,kj->ki', covariance, right + expected)
-    left = square - 2 * np.einsum('ki,ki->k', solution, right) + np.einsum('ki,kij,kj->k', solution, gram, solution)
+    solution = (covariance @ (right + expected)[..., None])[..., 0]
+    left = square + (solution * ((gram @ solution[..., None])[..., 0] - 2 * right)).sum(axis=1)
     free = np.maximum(gram[:, 0, 0] - size, 1.0)
     return Fits(
         (moments[0], np.flatnonzero(which)),

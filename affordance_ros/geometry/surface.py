@@ -130,7 +130,7 @@ def support_plane(cloud: Array, sigma: float, seed: int = 0) -> Plane | None:
         return None
     rng = np.random.default_rng(seed)
     sample = cloud[rng.integers(len(cloud), size=600)] if len(cloud) > 600 else cloud
-    corners = sample[rng.integers(len(sample), size=(60, 3))]
+    corners = sample[rng.integers(len(sample), size=(40, 3))]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     lengths = np.linalg.norm(normals, axis=1)
     fit = lengths > 1e-7

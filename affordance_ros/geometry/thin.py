@@ -52,12 +52,12 @@ def strip_of(
     own = z[np.abs(along @ offset) < ALONG]
     if len(own) < FEWEST:
         return None
-    front = float(np.median(own))
+    front = float(np.partition(own, len(own) // 2)[len(own) // 2])
     place, depth = around()
     beside, near = across @ place - strip.middle, np.abs(along @ place) < ALONG
     step = max(0.3 * half * scale[0], 0.4 * scale[1], 0.001)
     for side in (beside, -beside):
         other = depth[near & (side > BEYOND[0] * half) & (side < BEYOND[0] * half + BEYOND[1])]
-        if len(other) >= FEWEST and float(np.median(other)) < front + step:
+        if len(other) >= FEWEST and np.partition(other, len(other) // 2)[len(other) // 2] < front + step:
             return None
     return strip

@@ -24,6 +24,8 @@ LARGEST_PX = 60
 GRID = 40  # pixels of a crop to each side; a larger one is thinned
 FIRST_PX = 9
 CLEARLY = 0.75  # share of the votes about the pixel for a surface that is not the nearest
+UNKNOWN = np.float32(np.nan)
+WHOLE = 0.9  # share of a crop with depth from which on single holes need no filling
 COVERED = 0.6  # measured and filled together, where little is measured
 
 
@@ -64,45 +66,51 @@ def look(frame: Frame, spot: Spot, settings: LiftSettings, table: Plane | None =
         text = f'the point ({u:.0f}, {v:.0f}) lies outside the {frame.width}x{frame.height} image'
         return abstain(Code.OUT_OF_IMAGE, text, spot)
     near, far = settings.range_m
-    rows, columns = _around(v, frame.height, FIRST_PX, 1), _around(u, frame.width, FIRST_PX, 1)
-    first = frame.depth[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    first = frame.depth[_span(v, frame.height, FIRST_PX), _span(u, frame.width, FIRST_PX)]
     believed = first[(first >= near) & (first <= far)]
     if not len(believed):
         return _nothing(first, spot, settings)
-    middle = float(np.partition(believed, len(believed) // 5)[len(believed) // 5])
+    window = _measured(frame, spot, float(np.partition(believed, len(believed) // 5)[len(believed) // 5]), settings)
+    ratio = window.counts['valid_ratio']
+    covered = ratio + window.counts['filled_ratio']
+    if ratio < settings.min_valid and not (ratio >= settings.min_valid * 2 / 3 and covered >= COVERED):
+        text = f'only {ratio:.0%} of the window at ({u:.0f}, {v:.0f}) has depth; move the camera or add light'
+        return abstain(Code.NO_DEPTH, text, spot, **window.counts)
+    return window if table is None else _without(window, table, frame.intrinsics)
+
+
+def _measured(frame: Frame, spot: Spot, middle: float, settings: LiftSettings) -> Window:
+    """Return the crop about a spot at about `middle` metres, without flying pixels, small holes filled."""
+    assert frame.depth is not None
+    assert frame.intrinsics is not None
+    (u, v), (near, far) = spot.pixel, settings.range_m
     focal = (frame.intrinsics.fx + frame.intrinsics.fy) / 2
-    radius = int(np.clip(np.ceil(settings.window_m * focal / middle), 3, LARGEST_PX))
-    reach = int(np.clip(WIDEST_M * focal / middle, radius + 1, 2 * LARGEST_PX))
+    radius = min(max(int(np.ceil(settings.window_m * focal / middle)), 3), LARGEST_PX)
+    reach = min(max(int(WIDEST_M * focal / middle), radius + 1), 2 * LARGEST_PX)
     step = max(1, reach // GRID)
     rows, columns = _around(v, frame.height, reach, step), _around(u, frame.width, reach, step)
-    crop = np.s_[rows[0] : rows[-1] + 1 : step, columns[0] : columns[-1] + 1 : step]
+    crop = slice(rows[0], rows[-1] + 1, step), slice(columns[0], columns[-1] + 1, step)
     z = frame.depth[crop]
-    away = np.hypot(columns[None] - u, rows[:, None] - v)
+    away = np.sqrt(((columns - u) ** 2)[None] + ((rows - v) ** 2)[:, None])
     inside = away <= radius
     valid = (z >= near) & (z <= far)
     sigma, pixel_m = settings.noise.sigma(middle), step * middle / focal
-    z = np.where(valid, z, np.float32(np.nan))
+    z = np.where(valid, z, UNKNOWN)
     valid &= ~flying(z, max(6 * sigma, 0.006) + STEEP * pixel_m)
-    seen = np.where(valid, z, np.float32(np.nan))
+    z = seen = np.where(valid, z, UNKNOWN)
     if spot.region is not None:
         allowed = spot.region[crop]
         inside &= allowed
         valid &= allowed
-    z = np.where(valid, z, np.float32(np.nan)).astype(np.float64)
-    asked = max(1, int(inside.sum()))
-    measured = int((valid & inside).sum())
+        z = np.where(valid, z, UNKNOWN)
+    z = z.astype(np.float64)
+    asked, measured = max(1, int(np.count_nonzero(inside))), int(np.count_nonzero(valid & inside))
     counts = {'valid_ratio': measured / asked, 'valid_points': float(measured), 'window_px': float(radius)}
-    whole = z
-    if not valid.all():
+    whole, counts['filled_ratio'] = z, 0.0
+    if np.count_nonzero(valid) < WHOLE * valid.size:
         whole, filled = fill_holes(z, sigma, pixel_m, max(2, MOST_PX // step))
-        counts['filled_ratio'] = int((filled & inside).sum()) / asked
-    ratio = counts['valid_ratio']
-    covered = ratio + counts.get('filled_ratio', 0.0)
-    if ratio < settings.min_valid and not (ratio >= settings.min_valid * 2 / 3 and covered >= COVERED):
-        text = f'only {ratio:.0%} of the window at ({u:.0f}, {v:.0f}) has depth; move the camera or add light'
-        return abstain(Code.NO_DEPTH, text, spot, **counts)
-    window = Window(z, whole, seen, columns, rows, away, inside, radius, sigma, pixel_m, step, counts)
-    return window if table is None else _without(window, table, frame.intrinsics)
+        counts['filled_ratio'] = int(np.count_nonzero(filled & inside)) / asked
+    return Window(z, whole, seen, columns, rows, away, inside, radius, sigma, pixel_m, step, counts)
 
 
 def _without(window: Window, table: Plane, intrinsics: Intrinsics) -> Window:
@@ -115,8 +123,8 @@ def _without(window: Window, table: Plane, intrinsics: Intrinsics) -> Window:
         return window
     # The smoothed height runs a pixel or two over an edge: the bottom of a bowl beside its rim is not high.
     own = around & np.isfinite(window.z) & (window.away <= 1.5 * window.step)
-    raw = float(np.median(height[own])) + window.sigma_m / 2 if own.any() else np.inf
-    here = min(float(np.median(smooth[around])), raw)
+    raw = middle_of(height[own]) + window.sigma_m / 2 if own.any() else np.inf
+    here = min(middle_of(smooth[around]), raw)
     if here < 1.5 * least:
         return window
     upper = ~(smooth < max(min(0.5 * here, least), 0.35 * min(here, 0.02)))
@@ -128,6 +136,12 @@ def _around(center: float, size: int, reach: int, step: int) -> npt.NDArray[np.i
     middle = min(max(round(center), 0), size - 1)
     low, high = min(reach, middle) // step, min(reach, size - 1 - middle) // step
     return middle + step * np.arange(-low, high + 1)
+
+
+def _span(center: float, size: int, reach: int) -> slice:
+    """Return the coordinates within reach of a coordinate."""
+    middle = min(max(round(center), 0), size - 1)
+    return slice(max(0, middle - reach), middle + reach + 1)
 
 
 def _nothing(depth: Array, spot: Spot, settings: LiftSettings) -> Abstention:
@@ -194,6 +208,11 @@ def joined(window: Window, span: tuple[float, float]) -> Mask:
     reached = mask[1:-1, 1:-1].astype(bool) & np.isfinite(window.z)
     reached &= ~window.inside | own  # what the split took from the window stays out
     return np.asarray(reached | own)
+
+
+def middle_of(values: Array) -> float:
+    """Return the (upper) median of some numbers (N,), without what numpy.median spends on a few of them."""
+    return float(np.partition(values, len(values) // 2)[len(values) // 2])
 
 
 def abstain(code: Code, message: str, spot: Spot, **evidence: float) -> Abstention:
