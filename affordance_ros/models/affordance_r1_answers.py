@@ -20,6 +20,7 @@ from affordance_ros.models.affordance_r1_official import (
     official_pixel,
 )
 from affordance_ros.models.affordance_r1_tags import find_answer, read_thought
+from affordance_ros.models.parts.dialect_answers import CUT_OFF
 from affordance_ros.results import Boxes, FloatArray, Keypoints
 
 MOST_ITEMS = 20
@@ -79,7 +80,7 @@ def read_robust(text: str, width: int, height: int, *, whole: bool = True) -> R1
     kept, dropped = _validated(items)
     if (items or more) and not kept:
         raise UnparsableAnswer(text, f'no item of the answer can be used ({"; ".join(more + dropped)})')
-    repairs = tuple(dict.fromkeys([*notes, *more, *dropped]))
+    repairs = tuple(dict.fromkeys([*notes, *more, *dropped, *([] if whole else [CUT_OFF])]))
     status = _status(kept, repairs, whole=whole)
     return _answer(kept, (width, height), text, status, repairs)
 

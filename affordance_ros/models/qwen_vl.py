@@ -25,7 +25,7 @@ from affordance_ros.models.parts.answer_dialects import COORDINATES, DIALECTS, O
 from affordance_ros.models.parts.checkpoint_folder import checkpoint_folder
 from affordance_ros.models.parts.decoding import DecodeSettings, Guide
 from affordance_ros.models.parts.device import count_memory, torch_errors
-from affordance_ros.models.parts.dialect_answers import read_places, split_thought, unit_of
+from affordance_ros.models.parts.dialect_answers import CUT_OFF, read_places, split_thought, unit_of
 from affordance_ros.models.parts.dialect_grammar import dialect_grammar
 from affordance_ros.models.parts.grammar import GuideVocabulary, check_fits
 from affordance_ros.models.parts.qwen_guides import byte_level_table
@@ -181,14 +181,15 @@ class QwenVL:
             return replace(prediction, reasoning=split_thought(reply.text)[0])
         unit = unit_of(self.dialect.coordinates, size, reply.sizes[-1])
         places = read_places(reply.text, self.dialect.form, unit)
+        repairs = places.repairs if reply.whole else (*places.repairs, CUT_OFF)
         if ask.result == 'trace':
             points = places.points.points
             if len(points) == 1:
                 raise UnparsableAnswer(reply.text, f'a path needs two points, the answer has one: {reply.text[:120]!r}')
             traces = (Trace(points, next(iter(places.points.labels), '')),) if len(points) else ()
-            return replace(prediction, traces=traces, reasoning=places.thought, repairs=places.repairs)
+            return replace(prediction, traces=traces, reasoning=places.thought, repairs=repairs)
         return replace(
-            prediction, keypoints=places.points, boxes=places.boxes, reasoning=places.thought, repairs=places.repairs
+            prediction, keypoints=places.points, boxes=places.boxes, reasoning=places.thought, repairs=repairs
         )
 
     def describe(self) -> ModelInfo:

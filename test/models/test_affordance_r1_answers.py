@@ -117,6 +117,7 @@ def test_a_text_that_was_cut_off_is_told_and_half_numbers_do_not_count():
     text = f'<answer>{GOOD[:-1]}, {{"bbox_2d": [1,2,300,40'
     read = read_robust(text, SIDE, SIDE, whole=False)
     assert read.status is Status.TRUNCATED
+    assert any('cut off' in note for note in read.repairs)
     assert read.boxes.boxes.tolist() == [[100, 100, 300, 300]]
 
 

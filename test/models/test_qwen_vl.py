@@ -117,6 +117,13 @@ def test_an_empty_list_is_an_empty_result_and_words_are_no_places(load):
     assert caught.value.text == 'There is no mug.'
 
 
+def test_an_answer_that_was_cut_off_is_told(load):
+    whole = '[{"point_2d": [84, 56]}, {"point_2d": [42, 28]}, {"point_2d": [21, 14]}]'
+    prediction = writes(load(max_new_tokens=len(whole) - 24), whole).predict(FRAME, QUERY)
+    np.testing.assert_allclose(prediction.keypoints.points, [[80, 60], [40, 30]])
+    assert any('cut off' in note for note in prediction.repairs)
+
+
 EMBODIED_R1 = (
     '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n'
     '<|vision_start|><|image_pad|><|vision_end|>Provide one or more points coordinate of objects region the handle of '

@@ -17,6 +17,7 @@ import numpy as np
 from affordance_ros.errors import UnparsableAnswer
 from affordance_ros.results import Boxes, Keypoints
 
+CUT_OFF = 'the text was cut off at max_new_tokens: something may be missing'
 _SLACK = 0.02  # how far outside the image, relative to its side, a place is pulled back instead of dropped
 _NUMBER = re.compile(r'[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?')
 _GROUP = re.compile(r'[(\[]([^()\[\]]*)([)\]]|$)')
