@@ -22,6 +22,7 @@ from pathlib import Path
 
 from affordance_ros.cli.dataset_asking import DatasetRequest, Watch, ask_shard
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.evaluation.earlier import set_aside
 from affordance_ros.evaluation.questions import Shard
 from affordance_ros.evaluation.records import ANSWERS, RUN
 
@@ -44,23 +45,19 @@ class _Child:
 def shard_requests(request: DatasetRequest, total: int) -> list[DatasetRequest]:
     """Return the request of each process: no more of them than there are batches of the `total` questions.
 
+    What another number of processes answered is moved aside, from where these take it over.
+
     Raises:
-        AffordanceError: BAD_INPUT when the folder holds the work of another number of processes, or work at all and
-            the run is not to go on.
+        AffordanceError: BAD_INPUT when the folder holds a run already, and it is not to go on.
     """
     count = max(1, min(len(request.devices), -(-total // request.batch)))
     shards = [Shard(index, count) for index in range(count)]
-    own, there = {shard.folder(request.out) for shard in shards}, set(request.out.glob('shard-*'))
-    problem = ''
-    if there - own:
-        name = min(path.name for path in there - own)
-        problem = f'holds {name}: give as many devices and processes as then, or another folder'
-    elif count > 1 and (request.out / RUN).is_file() and not there:
-        problem = 'holds the run of one process; use another folder'
-    elif not request.resume and any((folder / RUN).is_file() for folder in own):
-        problem = 'holds a run already; give --resume to go on with it, or another folder'
-    if problem:
-        raise AffordanceError(Code.BAD_INPUT, f'{request.out} {problem}')
+    own = {shard.folder(request.out) for shard in shards}
+    others = [path for path in (request.out, *request.out.glob('shard-*')) if (path / RUN).is_file()]
+    if others and not request.resume:
+        message = f'{request.out} holds a run already; give --resume to go on with it, or another folder'
+        raise AffordanceError(Code.BAD_INPUT, message)
+    set_aside(request.out, own)
     pairs = zip(shards, request.devices, strict=False)
     return [replace(request, shard=shard, device=device, processes=1) for shard, device in pairs]
 

@@ -3,6 +3,7 @@
 """Asking the questions of a benchmark: batch by batch, each on disk before the next, going on where it was stopped."""
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.evaluation.attachments import stored
+from affordance_ros.evaluation.earlier import Answered, earlier_batches
 from affordance_ros.evaluation.engine import Engine, Question, Reply
 from affordance_ros.evaluation.fingerprint import fingerprint
 from affordance_ros.evaluation.questions import Benchmark, Item, Shard
@@ -19,6 +21,7 @@ from affordance_ros.models.base import ModelInfo
 from affordance_ros.results import Frame
 
 FINISHED = 'finished.json'
+Numbered = tuple[int, list[Item]]
 
 
 def run_record(name: str, benchmark: Benchmark, info: ModelInfo, versions: Mapping[str, str]) -> Json:
@@ -69,6 +72,15 @@ class _Loaded:
     frames: Sequence[Frame] | AffordanceError
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """Questions, read to be asked, or with the answers of an earlier process."""
+
+    items: Sequence[Item]
+    loaded: Sequence[_Loaded] = ()
+    known: Sequence[Answered] = ()
+
+
 def ask_with(benchmark: Benchmark, engine: Engine, asking: Asking, report: Callable[[int], None] | None = None) -> int:
     """Ask the questions of a shard that are not answered yet and return how many it has in all.
 
@@ -87,17 +99,16 @@ def ask_with(benchmark: Benchmark, engine: Engine, asking: Asking, report: Calla
     """
     folder, shard = asking.folder, asking.shard
     record = {**asking.record, 'shard': str(shard), 'batch': asking.batch}
+    known = earlier_batches(asking.out, record)
     done = folder.begin(record, resume=asking.resume)
     left, done = _left(shard.batches(benchmark.items(), asking.batch), done)
     folder.cut(done)
     tell = report or (lambda _: None)
     tell(done)
-    for batch in _read_ahead(left):
-        for line, seconds in _answered(benchmark, engine, batch):
-            folder.append(
-                stored(line, asking.out), {'key': line['key'], 'seconds': round(seconds, 6), 'process': shard.index}
-            )
-        done += len(batch)
+    for batch in _read_ahead(left, known):
+        for line, times in _lines(benchmark, engine, batch, asking):
+            folder.append(line, times)
+        done += len(batch.items)
         tell(done)
     if not done:
         raise AffordanceError(Code.BAD_INPUT, f'shard {shard} has no question')
@@ -105,34 +116,32 @@ def ask_with(benchmark: Benchmark, engine: Engine, asking: Asking, report: Calla
     return done
 
 
-def _left(batches: Iterator[list[Item]], done: int) -> tuple[Iterator[list[Item]], int]:
+def _left(batches: Iterator[Numbered], done: int) -> tuple[Iterator[Numbered], int]:
     """Return the batches that are not answered as a whole, and how many questions are before them."""
     before = 0
-    for batch in batches:
+    for number, batch in batches:
         if before + len(batch) > done:
-            return _chained(batch, batches), before
+            return itertools.chain([(number, batch)], batches), before
         before += len(batch)
     return iter(()), before
 
 
-def _chained(first: list[Item], rest: Iterator[list[Item]]) -> Iterator[list[Item]]:
-    yield first
-    yield from rest
-
-
-def _read_ahead(batches: Iterable[list[Item]]) -> Iterator[list[_Loaded]]:
+def _read_ahead(batches: Iterable[Numbered], known: Mapping[int, list[Answered]]) -> Iterator[_Batch]:
     """Yield the batches with their images; the next one is read while one is asked."""
     with ThreadPoolExecutor(1, thread_name_prefix='read-ahead') as reader:
-        coming: Future[list[_Loaded]] | None = None
-        for batch in batches:
-            ready, coming = coming, reader.submit(_load, batch)
+        coming: Future[_Batch] | None = None
+        for number, batch in batches:
+            ready, coming = coming, reader.submit(_load, batch, known.get(number, []))
             if ready is not None:
                 yield ready.result()
         if coming is not None:
             yield coming.result()
 
 
-def _load(batch: Sequence[Item]) -> list[_Loaded]:
+def _load(batch: Sequence[Item], known: list[Answered]) -> _Batch:
+    """Read what a batch needs: nothing when all of it is answered already."""
+    if [line['key'] for line, _ in known] == [item.key for item in batch]:
+        return _Batch(batch, known=known)
     loaded = []
     for item in batch:
         truth = item.read_truth()
@@ -141,15 +150,26 @@ def _load(batch: Sequence[Item]) -> list[_Loaded]:
         except AffordanceError as error:
             frames = error
         loaded.append(_Loaded(item, truth, frames))
-    return loaded
+    return _Batch(batch, loaded)
+
+
+def _lines(benchmark: Benchmark, engine: Engine, batch: _Batch, asking: Asking) -> Iterator[Answered]:
+    """Yield the line of each answer and that of its time."""
+    yield from batch.known
+    for line, seconds in _answered(benchmark, engine, batch.loaded):
+        times = {'key': line['key'], 'seconds': round(seconds, 6), 'process': asking.shard.index}
+        yield stored(line, asking.out), times
 
 
 def _answered(benchmark: Benchmark, engine: Engine, batch: Sequence[_Loaded]) -> Iterator[tuple[Json, float]]:
     """Yield a line and its seconds for each question."""
     asked = [Question(each.frames, each.item.query) for each in batch if not isinstance(each.frames, AffordanceError)]
-    replies = iter(engine.answer(asked) if asked else [])
+    replies = engine.answer(asked) if asked else []
+    if len(replies) != len(asked):
+        raise AffordanceError(Code.INTERNAL, f'the engine gave {len(replies)} replies to {len(asked)} questions')
+    left = iter(replies)
     for each in batch:
-        reply = Reply(each.frames, None, 0.0) if isinstance(each.frames, AffordanceError) else next(replies)
+        reply = Reply(each.frames, None, 0.0) if isinstance(each.frames, AffordanceError) else next(left)
         yield _line(benchmark, each, reply), reply.seconds
 
 

@@ -79,14 +79,14 @@ class Shard:
         """Return where this shard writes: `out` itself when it is the only one."""
         return out if self.count == 1 else out / f'shard-{self.index}-of-{self.count}'
 
-    def batches(self, items: Iterator[Item], size: int) -> Iterator[list[Item]]:
-        """Yield the batches of this shard, each of `size` questions but the last one of all."""
+    def batches(self, items: Iterator[Item], size: int) -> Iterator[tuple[int, list[Item]]]:
+        """Yield the batches of this shard with their numbers, each of `size` questions but the last one of all."""
         for number in count():
             batch = list(islice(items, size))
             if not batch:
                 return
             if number % self.count == self.index:
-                yield batch
+                yield number, batch
 
     def questions(self, total: int, size: int) -> int:
         """Return how many of `total` questions this shard asks."""

@@ -118,6 +118,11 @@ class RunFolder:
         """Yield the times, in the order of the answers."""
         return read_lines(self.path / TIMES)
 
+    def whole_pairs(self) -> Iterator[tuple[Json, Json]]:
+        """Yield answers with their times, as far as an interrupted run has written both whole."""
+        pairs = zip(*(_whole_lines(self.path / name) for name in (ANSWERS, TIMES)), strict=False)
+        return ((json.loads(line), json.loads(times)) for line, times in pairs)
+
     def run(self) -> Json:
         """Return run.json. Raises BAD_INPUT when the folder holds no run."""
         file = self.path / RUN

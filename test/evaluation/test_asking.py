@@ -10,6 +10,7 @@ import pytest
 
 from affordance_ros.errors import AffordanceError, Code, UnparsableAnswer
 from affordance_ros.evaluation.asking import Asking, ask_with, run_record
+from affordance_ros.evaluation.earlier import set_aside
 from affordance_ros.evaluation.engine import EngineRequest, LocalEngine, Question, open_engine
 from affordance_ros.evaluation.finished import finished_lines, throughput
 from affordance_ros.evaluation.questions import Item, Shard
@@ -132,6 +133,69 @@ def test_a_batch_that_was_cut_is_asked_again_as_a_whole(tmp_path, whole_lines):
     assert ask(tmp_path / 'cut', rest, batch=4, resume=True) == COUNT
     assert rest.calls == list(range(whole_lines // 4 * 4, COUNT))
     assert (tmp_path / 'cut' / 'answers.jsonl').read_bytes() == (tmp_path / 'whole' / 'answers.jsonl').read_bytes()
+
+
+@pytest.mark.parametrize('shards', [1, 2, 4])
+def test_a_run_goes_on_with_another_number_of_processes(tmp_path, shards):
+    ask(tmp_path / 'whole', BatchEcho(), batch=2)
+    out = tmp_path / 'out'
+    ask(out, BatchEcho(), batch=2, shard=Shard(0, 3))  # batches 0 and 3
+    error = AffordanceError(Code.OOM, 'full')
+    with pytest.raises(AffordanceError):
+        ask(out, BatchEcho(fail_at=8, error=error), batch=2, shard=Shard(1, 3))  # batch 1, and not 4
+    answers = out / 'shard-1-of-3' / 'answers.jsonl'
+    answers.write_text(answers.read_text() + '{"half of a li')
+    own = [Shard(index, shards).folder(out) for index in range(shards)]
+    set_aside(out, own)
+    models = [BatchEcho() for _ in own]
+    for index, model in enumerate(models):
+        ask(out, model, batch=2, shard=Shard(index, shards), resume=True)
+    assert sorted(number for model in models for number in model.calls) == [4, 5, 8, 9, 10]
+    lines, times = finished_lines(out)[1:]
+    assert [line['key'] for line in times] == [line['key'] for line in lines] == list(map(str, range(COUNT)))
+    for name in ('answers.jsonl', 'run.json', 'finished.json'):
+        assert (out / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes()
+
+
+def test_one_process_goes_on_as_two_and_two_as_one(tmp_path):
+    error = AffordanceError(Code.OOM, 'full')
+    with pytest.raises(AffordanceError):
+        ask(tmp_path, Echo(fail_at=7, error=error))
+    own = [Shard(index, 2).folder(tmp_path) for index in range(2)]
+    set_aside(tmp_path, own)
+    with pytest.raises(AffordanceError):
+        ask(tmp_path, Echo(fail_at=9, error=error), shard=Shard(1, 2), resume=True)
+    set_aside(tmp_path, [tmp_path])
+    assert sorted(path.name for path in (tmp_path / 'earlier').iterdir()) == ['one', 'shard-1-of-2']
+    last = Echo()
+    ask(tmp_path, last, resume=True)
+    assert last.calls == [8, 9, 10]
+    assert [line['answer'] for line in finished_lines(tmp_path)[1]] == [f'{number} of 1' for number in range(COUNT)]
+
+
+def test_answers_of_another_run_are_not_taken_over(tmp_path):
+    ask(tmp_path, BatchEcho(), batch=2, shard=Shard(0, 3))
+    set_aside(tmp_path, [tmp_path])
+    with pytest.raises(AffordanceError, match='a run of something else .different: batch'):
+        ask(tmp_path, BatchEcho(), batch=4)
+    assert not (tmp_path / 'run.json').exists()
+    ask(tmp_path, BatchEcho(), batch=2)
+    ask(tmp_path / 'twice', Echo(), shard=Shard(0, 2))
+    for _ in range(2):
+        set_aside(tmp_path / 'twice', [])
+        ask(tmp_path / 'twice', Echo(), shard=Shard(0, 2))
+    set_aside(tmp_path / 'twice', [])
+    assert len(list((tmp_path / 'twice' / 'earlier').iterdir())) == 3
+
+
+def test_an_engine_that_loses_a_reply_is_told(tmp_path):
+    class Forgetful(LocalEngine):
+        def answer(self, questions):
+            return super().answer(questions)[1:]
+
+    data, engine = Numbers(), Forgetful(Echo())
+    with pytest.raises(AffordanceError, match='1 replies to 2 questions'):
+        ask_with(data, engine, Asking(tmp_path, run_record('numbers', data, engine.describe(), {}), batch=2))
 
 
 def test_another_batch_is_another_run(tmp_path):
