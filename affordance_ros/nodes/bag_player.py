@@ -49,6 +49,7 @@ class BagPlayer:
         self.shown: Entry | None = None  # the newest image that went out
         self.played = 0  # images
         self._stamps: Counter[int] = Counter()
+        self._ended: tuple[float, int, float] | None = None  # when by our clock and by /clock, and the rate
         self._sent: dict[str, set[int]] = {}
         color, depth = (KINDS[index.kinds[name]] if name else None for name in (index.image, index.depth))
         self._out = {index.image: self._publisher(color, f'{prefix}/image', 'compressed')}
@@ -125,6 +126,7 @@ class BagPlayer:
                 self._set_clock(entry.received_ns - shift)
             self._send(entry, data)
             pace.images += entry.topic == self._index.image
+        self._ended = time.monotonic(), self.now_ns, rate  # time goes on for the answers that are still to come
         return pace
 
     def _send(self, entry: Entry, data: bytes) -> None:
@@ -187,12 +189,15 @@ class BagPlayer:
             self._moving.publish(self._kind(transforms=messages))
 
     def _set_clock(self, now_ns: int) -> None:
-        self.now_ns = now_ns
+        self._ended, self.now_ns = None, now_ns
         self._clock.publish(Clock(clock=convert.time_message(now_ns)))
 
     def _tick(self) -> None:
         """Say the time again and again: a node that starts later must not stand at zero."""
         while not self._end.wait(CLOCK_S):
+            if self._ended is not None:
+                start, then_ns, rate = self._ended
+                self.now_ns = then_ns + int((time.monotonic() - start) * rate * 1e9)
             self._clock.publish(Clock(clock=convert.time_message(self.now_ns)))
 
 
