@@ -13,7 +13,13 @@ import numpy.typing as npt
 
 from affordance_ros.bags.pairing import Pairing
 from affordance_ros.bags.topics import BagTopics, choose_topics, open_bag, read_messages
-from affordance_ros.camera_messages import depth_from_message, intrinsics_from_message, is_calibrated, rgb_from_message
+from affordance_ros.camera_messages import (
+    depth_from_message,
+    intrinsics_from_message,
+    is_calibrated,
+    is_rectified,
+    rgb_from_message,
+)
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.geometry.camera import scaled
 from affordance_ros.geometry.pose_buffer import PoseBuffer
@@ -64,7 +70,9 @@ def read_frames(folder: Path, topics: BagTopics | None = None, on_bad: OnBad | N
             for _, _, message in read_messages(reader, (topic,)):
                 _take_transforms(pending.poses, message, static=topic == '/tf_static')
         for _, _, message in read_messages(reader, (chosen.depth_info,)):
-            pending.depth_intrinsics = intrinsics_from_message(message) if is_calibrated(message) else None
+            rectified = is_rectified(chosen.depth)
+            known = is_calibrated(message)
+            pending.depth_intrinsics = intrinsics_from_message(message, rectified=rectified) if known else None
             break
         for _, _, message in read_messages(reader, (chosen.camera_info,)):
             pending.intrinsics = _intrinsics(message, chosen)
@@ -90,7 +98,9 @@ def stamp_of(message: Any) -> int:
 
 
 def _intrinsics(message: Any, topics: BagTopics) -> Intrinsics | None:
-    return intrinsics_from_message(message) if is_calibrated(message) else topics.intrinsics
+    if not is_calibrated(message):
+        return topics.intrinsics
+    return intrinsics_from_message(message, rectified=is_rectified(topics.image))
 
 
 def _take_transforms(poses: PoseBuffer, message: Any, *, static: bool) -> None:

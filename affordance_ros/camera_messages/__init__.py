@@ -10,6 +10,7 @@ from affordance_ros.camera_messages.reading import (
     intrinsics_from_message,
     is_calibrated,
     is_depth,
+    is_rectified,
     pixels_of,
     rgb_from_message,
 )
@@ -21,6 +22,7 @@ __all__ = [
     'depth_from_compressed',
     'depth_from_message',
     'intrinsics_from_message',
+    'is_rectified',
     'is_calibrated',
     'is_depth',
     'pixels_of',

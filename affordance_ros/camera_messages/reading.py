@@ -77,9 +77,15 @@ def is_depth(message: Any) -> bool:
     return message.encoding in DEPTH_TYPES if hasattr(message, 'encoding') else 'compressedDepth' in message.format
 
 
-def intrinsics_from_message(message: Any) -> Intrinsics:
+def is_rectified(topic: str) -> bool:
+    """Tell whether a topic is rectified by its name, as ROS's image_proc and the drivers name it: image_rect..."""
+    return any(part.startswith('image_rect') for part in topic.split('/'))
+
+
+def intrinsics_from_message(message: Any, *, rectified: bool = False) -> Intrinsics:
     """Return K with its distortion for the image that the camera sends: the region of interest, binned.
 
+    rectified: the image has no distortion left, so P counts (REP 104). Where P was never set it is taken for raw.
     Shift and scale are those of ROS's image_geometry. Raises BAD_INPUT when the camera is not calibrated.
     """
     if not is_calibrated(message):
@@ -87,12 +93,14 @@ def intrinsics_from_message(message: Any) -> Intrinsics:
             Code.BAD_INPUT, 'camera_info holds no calibration (K is zero); calibrate the camera or fix its driver'
         )
     roi, across, down = message.roi, max(1, int(message.binning_x)), max(1, int(message.binning_y))
-    distortion = tuple(float(value) for value in message.d)
+    rectified = rectified and message.p[0] > 0 and message.p[5] > 0
+    distortion = () if rectified else tuple(float(value) for value in message.d)
+    fx, fy, cx, cy = (message.p[index] for index in (0, 5, 2, 6)) if rectified else (message.k[i] for i in (0, 4, 2, 5))
     return Intrinsics(
-        fx=float(message.k[0]) / across,
-        fy=float(message.k[4]) / down,
-        cx=(float(message.k[2]) - roi.x_offset) / across,
-        cy=(float(message.k[5]) - roi.y_offset) / down,
+        fx=float(fx) / across,
+        fy=float(fy) / down,
+        cx=(float(cx) - roi.x_offset) / across,
+        cy=(float(cy) - roi.y_offset) / down,
         width=int(roi.width or message.width) // across,
         height=int(roi.height or message.height) // down,
         distortion=distortion if any(distortion) else (),

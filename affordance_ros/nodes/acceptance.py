@@ -91,7 +91,7 @@ class FrameSource:
         target = wanted.target_frame or self.node.settings.tf_target_frame
         bundle, before = self._newest_with_clip(camera, wanted)
         waited = time.perf_counter()
-        seen = self._decoder.decoded(bundle, wanted.stop)
+        seen = self._decoder.decoded(bundle, camera.rectified, wanted.stop)
         if seen.depth is not None:
             self.valid_ratio = float(np.isfinite(seen.depth[::8, ::8]).mean())
         earlier = tuple(_colour_frame(image) for image in before)

@@ -12,6 +12,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from affordance_ros.camera_messages import is_rectified
 from affordance_ros.clip_buffer import ClipBuffer, ClipShape
 from affordance_ros.nodes.parameters import AffordanceParameters
 from affordance_ros.nodes.rgbd_sync import BundleStore
@@ -43,6 +44,10 @@ class Camera:
         }
         if not settings.input_need_depth:
             del self.topics['depth']
+        # Of rectified images the camera matrix P counts, told by the name that a topic was remapped to.
+        self.rectified = {
+            name: is_rectified(node.resolve_topic_name(topic)) for name, (topic, _) in self.topics.items()
+        }
         # What is not missed when it is silent: only depth that comes from a camera of its own needs it.
         self.further: dict[str, tuple[str, Any]] = {}
         if settings.input_need_depth and settings.depth_registration == 'auto':

@@ -3,7 +3,7 @@
 """A bundle of messages to arrays that fit: depth in metres, registered to the colour image, and its intrinsics."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,8 +40,8 @@ class Decoder:
     def __init__(self, node: Any, tf: TfListener) -> None:
         self._node, self._tf = node, tf
 
-    def decoded(self, bundle: Bundle, stop: Callable[[], bool]) -> Decoded:
-        """Return the arrays of a bundle.
+    def decoded(self, bundle: Bundle, rectified: Mapping[str, bool], stop: Callable[[], bool]) -> Decoded:
+        """Return the arrays of a bundle. rectified: whether 'image' and 'depth' come without distortion.
 
         Raises AffordanceError: BAD_ENCODING, BAD_INPUT, UNITS, UNALIGNED, TF.
         """
@@ -49,7 +49,7 @@ class Decoder:
         rgb, frame_id = rgb_from_message(image), image.header.frame_id
         if not bounded(frame_id, LONGEST_NAME, 'the frame_id of the image'):
             raise AffordanceError(Code.BAD_INPUT, 'the image has an empty frame_id; set it in the camera driver')
-        intrinsics = intrinsics_from_message(bundle.info)
+        intrinsics = intrinsics_from_message(bundle.info, rectified=rectified['image'])
         if (intrinsics.height, intrinsics.width) != rgb.shape[:2]:
             text = f'camera_info is for {intrinsics.width}x{intrinsics.height}, the image is {_size(rgb)}'
             raise AffordanceError(Code.BAD_INPUT, f'{text}; use the camera_info of this stream')
@@ -62,7 +62,10 @@ class Decoder:
         if not reason:
             return Decoded(rgb, depth, intrinsics, frame_id)
         start = time.perf_counter()
-        of, pose = self._own_camera(reason, bundle, depth), self._pose(reason, frame_id, bundle, message, stop)
+        of, pose = (
+            self._own_camera(reason, bundle, depth, rectified=rectified['depth']),
+            self._pose(reason, frame_id, bundle, message, stop),
+        )
         depth = register_depth(depth, of, intrinsics, pose)
         if not np.isfinite(depth).any():
             text = f'{reason}, and none of it falls into the colour image when it is registered'
@@ -77,7 +80,7 @@ class Decoder:
             return f'depth is {_size(depth)}, colour {_size(rgb)}'
         return ''
 
-    def _own_camera(self, reason: str, bundle: Bundle, depth: Any) -> Intrinsics:
+    def _own_camera(self, reason: str, bundle: Bundle, depth: Any, *, rectified: bool) -> Intrinsics:
         """Return the intrinsics of the depth camera."""
         if self._node.settings.depth_registration != 'auto':
             text = f'{reason}; publish depth that is registered to the colour image, set depth.registration to auto'
@@ -86,7 +89,7 @@ class Decoder:
             way = 'publish depth that is registered to the colour image'
             text = f'{reason}; {way}, or depth/camera_info so that it can be registered here'
             raise AffordanceError(Code.UNALIGNED, f'{text}; set input.check_frames to false if it is registered')
-        of = intrinsics_from_message(bundle.depth_info)
+        of = intrinsics_from_message(bundle.depth_info, rectified=rectified)
         if (of.height, of.width) != depth.shape:
             text = f'depth/camera_info is for {of.width}x{of.height}, the depth image is {_size(depth)}'
             raise AffordanceError(Code.BAD_INPUT, f'{text}; use the camera_info of this stream')

@@ -13,6 +13,7 @@ from std_msgs.msg import Header  # noqa: E402
 from affordance_ros.camera_messages import (  # noqa: E402
     depth_from_message,
     intrinsics_from_message,
+    is_rectified,
     rgb_from_message,
 )
 from affordance_ros.errors import AffordanceError, Code  # noqa: E402
@@ -108,6 +109,20 @@ def test_millimetres_in_a_float_image_are_refused() -> None:
 def test_intrinsics_go_there_and_back() -> None:
     k = Intrinsics(600.5, 601.5, 319.5, 239.5, 640, 480, (0.1, -0.2, 0.01, 0.02, 0.3), 'plumb_bob')
     assert intrinsics_from_message(camera_info_message(k, Header())) == k
+
+
+def test_a_rectified_topic_takes_p_and_no_distortion() -> None:
+    message = camera_info_message(
+        Intrinsics(600.0, 610.0, 320.0, 240.0, 640, 480, (0.1, -0.2, 0, 0, 0), 'plumb_bob'), Header()
+    )
+    message.p = [500.0, 0.0, 310.0, 0.0, 0.0, 505.0, 235.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    assert intrinsics_from_message(message, rectified=True) == Intrinsics(500.0, 505.0, 310.0, 235.0, 640, 480)
+    assert intrinsics_from_message(message).fx == 600.0
+    message.p = [0.0] * 12  # a driver that never set it
+    assert intrinsics_from_message(message, rectified=True).distortion == (0.1, -0.2, 0, 0, 0)
+    assert is_rectified('/camera/color/image_rect_color')
+    assert is_rectified('/camera/image_rect/compressed')
+    assert not is_rectified('/camera/color/image_raw')
 
 
 def test_an_uncalibrated_camera_is_refused() -> None:
