@@ -183,3 +183,33 @@ def test_a_cut_answer_never_gives_a_number_that_was_not_written(points, name, cu
     except UnparsableAnswer:
         return
     np.testing.assert_allclose(part, whole[: len(part)])
+
+
+WRAPPERS = (
+    '{}',
+    '```json\n{}\n```',
+    'Here you are: {} I hope it helps.',
+    '<think>at 7, 8?</think>\n<answer>{}</answer>',
+)
+BOXES = st.tuples(st.integers(2, 500), st.integers(2, 500), st.integers(50, 490), st.integers(50, 490), st.booleans())
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    BOXES,
+    st.sampled_from([name for name, dialect in DIALECTS.items() if dialect.form != 'point_tag']),
+    st.sampled_from(WRAPPERS),
+    SIZES,
+)
+def test_a_box_is_read_as_it_was_written_whatever_stands_around_it(box, name, wrapper, size):
+    """In every unit, in prose, fences and tags; corners in the wrong order are told."""
+    x, y, width, height, swapped = box
+    dialect, thousandths = DIALECTS[name], [x, y, x + width, y + height]
+    written = thousandths[2:] + thousandths[:2] if swapped else thousandths
+    if dialect.coordinates == 'unit':
+        written = [value / 1000 for value in written]
+    text = json.dumps([{'bbox_2d': written, 'label': 'cup'}]) if dialect.form == 'json' else str(written)
+    places = read_places(wrapper.replace('{}', text), dialect.form, unit_of(dialect.coordinates, size, (1000, 1000)))
+    np.testing.assert_allclose(places.boxes.boxes, [np.array(thousandths) * (size * 2) / 1000], atol=1e-6)
+    assert places.repairs == (('corners put in order',) if swapped else ())
+    assert len(places.points) == 0
