@@ -43,7 +43,7 @@ class Closing:
 
     slope, taper: tangents between the part's sides and the pads, along the approach and across it. friction: with which
     the first contacts hold. asked: share of the points at both ends that are of the asked part. sides_seen: 0 to 2, how
-    many of the held sides the camera saw. engaged_m: how deep the part lies in the jaws.
+    many of the held sides the camera saw. engaged_m: how deep the part lies in the jaws. wall: a thin one.
     """
 
     pose: Array
@@ -56,6 +56,7 @@ class Closing:
     sides_seen: int
     engaged_m: float
     lower_bound: bool
+    wall: bool = False
 
 
 def closeup(anchor: Anchor, cloud: SceneCloud, region: npt.NDArray[np.bool_] | None, plane: Plane | None) -> Closeup:
@@ -117,7 +118,9 @@ def closing(  # noqa: PLR0913 - one candidate and what it is tried on
     slope = _slope(part, insert, (first, last))
     between = part[(part[:, 1] >= first) & (part[:, 1] <= last)]
     friction = _friction(between, half, insert, near.sigma_m) if wall is None else wall.friction
-    return Closing(pose, last - first, insert, slope, taper, friction, asked, sum(seen), engaged, hidden)
+    return Closing(
+        pose, last - first, insert, slope, taper, friction, asked, sum(seen), engaged, hidden, wall is not None
+    )
 
 
 def _turns(angle: float, tilt: float) -> Array:

@@ -57,7 +57,8 @@ def sub_scores(
         'antipodal': _antipodal(measured),
         'part': float(np.clip((measured.asked - 0.2) / 0.6, 0.02, 1)),
         'axis': float(1 - anchor.anisotropy * (1 - across)),
-        'approach': 0.75 + 0.25 * square,
+        # A wall is held from its rim, along its face; everything else from the side that it shows.
+        'approach': 1.0 if measured.wall else 0.75 + 0.25 * square,
         'reach': _reach(measured),
         'place': _place(anchor.distance_m, whole=whole),
     }
