@@ -1,14 +1,12 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Shape of the visible surface around a point: normal, main direction, the patch it belongs to, the table."""
+"""Small organised clouds: a crop of the depth image, the direction of a part, the table."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.sparse import csgraph
 
 from affordance_ros.geometry.camera import deproject
 from affordance_ros.results import Intrinsics
@@ -54,27 +52,6 @@ def crop(
     return Patch(points, (left, top))
 
 
-def normal_of(points: Array, center: Array, sigma: float) -> tuple[Array, float, float]:
-    """Return the unit normal towards the camera, surface variation in [0, 1/3] and RMS residual of points (N, 3).
-
-    Principal component analysis, trimmed three times at 2.5 residuals (at least sigma): a neighbour surface drops out.
-    """
-    kept = points
-    normal, variation, residual = -center / np.linalg.norm(center), 0.0, sigma
-    for _ in range(3):
-        offsets = kept - kept.mean(axis=0)
-        values, vectors = np.linalg.eigh(offsets.T @ offsets / len(kept))
-        normal = vectors[:, 0]
-        variation = float(max(values[0], 0) / max(values.sum(), 1e-18))
-        distance = np.abs(offsets @ normal)
-        residual = float(np.sqrt(np.mean(distance**2)))
-        close = distance <= 2.5 * max(residual, sigma)
-        if close.all() or close.sum() < 8:
-            break
-        kept = kept[close]
-    return (normal if normal @ center < 0 else -normal), variation, residual
-
-
 def main_axis(points: Array, normal: Array) -> tuple[Array, float]:
     """Return the unit tangent direction along which points (N, 3) extend most, and its anisotropy in [0, 1]."""
     x, y, z = (float(value) for value in normal)
@@ -89,27 +66,6 @@ def main_axis(points: Array, normal: Array) -> tuple[Array, float]:
     angle = 0.5 * float(np.arctan2(2 * xy, xx - yy))
     least, most = max(middle - spread, 0.0), max(middle + spread, 1e-18)
     return np.cos(angle) * side + np.sin(angle) * other, 1 - float(np.sqrt(least / most))
-
-
-def connected(
-    patch: Patch, seed: tuple[int, int], jump_m: float, excluded: npt.NDArray[np.bool_] | None = None
-) -> npt.NDArray[np.bool_]:
-    """Return the pixels (h, w) joined to `seed` (row, column) without a depth jump above jump_m between neighbours."""
-    z = patch.points[..., 2]
-    usable = np.isfinite(z)
-    if excluded is not None:
-        usable &= ~excluded
-    if not usable[seed]:
-        return np.zeros(z.shape, bool)
-    index = np.arange(z.size).reshape(z.shape)
-    pairs = []
-    for here, there in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        joined = usable[here] & usable[there] & (np.abs(np.subtract(z[here], z[there])) <= jump_m)
-        pairs.append((index[here][joined], index[there][joined]))
-    first, second = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    graph = sparse.coo_array((np.ones(len(first), np.int8), (first, second)), shape=(z.size, z.size))
-    labels = csgraph.connected_components(graph, directed=False)[1].reshape(z.shape)
-    return np.asarray((labels == labels[seed]) & usable)
 
 
 @dataclass(frozen=True)

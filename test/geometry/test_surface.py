@@ -1,23 +1,14 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Normal, main direction, connected surface and support plane of known shapes."""
+"""Main direction, crop and support plane of known shapes."""
 
 import numpy as np
 import pytest
 from synthetic_depth import CAMERA, frame_of, plane, slab
 
-from affordance_ros.geometry.surface import connected, crop, main_axis, normal_of, support_plane
+from affordance_ros.geometry.surface import crop, main_axis, support_plane
 
 TABLE = plane((0, 0, 0.75), (0, 0, -1))
-
-
-def test_normal_of_a_noisy_plane_faces_the_camera() -> None:
-    rng = np.random.default_rng(0)
-    points = np.column_stack((rng.uniform(-0.01, 0.01, (300, 2)), 0.6 + rng.normal(0, 0.0005, 300)))
-    normal, variation, residual = normal_of(points, np.array([0, 0, 0.6]), 0.0005)
-    assert normal @ (0, 0, -1) > np.cos(np.radians(3))
-    assert variation < 0.02
-    assert residual == pytest.approx(0.0005, rel=0.3)
 
 
 def test_main_axis_of_a_stick() -> None:
@@ -36,17 +27,6 @@ def test_crop_keeps_the_pixel_and_its_place() -> None:
         place = (245 - patch.origin[1]) // step, (322 - patch.origin[0]) // step
         np.testing.assert_allclose(patch.points[place], (2 * 0.75 / 600, 5 * 0.75 / 600, 0.75), atol=1e-6)
     assert crop(depth, CAMERA, (0, 0), 20).points.shape == (21, 21, 3)
-
-
-def test_connected_stops_at_a_depth_jump() -> None:
-    depth = frame_of(TABLE, slab(0.6, 0.02, 0.02)).depth
-    assert depth is not None
-    patch = crop(depth, CAMERA, (320, 240), 60)
-    mask = connected(patch, (60, 60), 0.02)
-    assert mask.sum() == pytest.approx(39 * 39, rel=0.1)
-    assert patch.points[mask][:, 2].max() < 0.61
-    nothing = np.ones(mask.shape, bool)
-    assert not connected(patch, (60, 60), 0.02, nothing).any()
 
 
 def test_support_plane_under_clutter_and_none_without_one() -> None:
