@@ -63,6 +63,12 @@ class AffordanceError(Exception):
     def __reduce__(self) -> tuple[type, tuple[Code, str]]:
         return type(self), (self.code, self.message)  # the worker process sends errors by pickle
 
+    def bare(self) -> 'AffordanceError':
+        """Return the same refusal to be kept: without the traceback, whose frames hold on to the images of a request."""
+        kind, arguments = self.__reduce__()
+        bare: AffordanceError = kind(*arguments)
+        return bare
+
 
 class UnparsableAnswer(AffordanceError):
     """The model wrote something that holds no readable answer; `text` is what it wrote."""

@@ -71,13 +71,13 @@ class SuiteNode(LifecycleNode):
 
     def refuse(self, error: AffordanceError) -> None:
         """Log a refusal and show it in the diagnostics."""
-        self.last_refusal = error
+        self.last_refusal = error.bare()
         self._refusals.tell(error)
 
     def as_refusal(self, error: Exception) -> AffordanceError:
         """Return an error as a refusal, since whoever asked must get a code; a defect is logged with its traceback."""
         if isinstance(error, AffordanceError):
-            return error
+            return error.bare()
         self.get_logger().error(f'a request failed:\n{traceback.format_exc()}')
         text = f'{type(error).__name__}: {error}; please report it with the log of the node'
         return AffordanceError(Code.INTERNAL, text)

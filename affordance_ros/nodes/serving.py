@@ -115,7 +115,7 @@ class Server:
             except AffordanceError as error:
                 if error.code in FATAL or len(request.queries) == 1:
                     raise
-                found.append((Prediction(model=model.name, query=query), error))
+                found.append((Prediction(model=model.name, query=query), error.bare()))
                 continue
             if region is not None:
                 prediction = put_back(prediction, region, frame)

@@ -62,7 +62,7 @@ class TfListener:
                 return self.poses.lookup(target, source, stamp_ns), None
             except AffordanceError as error:
                 if time.monotonic() >= deadline or stop():
-                    return None, error
+                    return None, error.bare()
                 time.sleep(POLL_S)
 
     def _take(self, message: Any, *, static: bool) -> None:
