@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from nav_msgs.msg import Path
+from std_msgs.msg import Header
 
 from affordance_ros import msg
 from affordance_ros.errors import AffordanceError, Code
@@ -39,20 +40,23 @@ def lift_evidence(evidence: msg.Evidence, settings: PipelineSettings) -> tuple[m
     pose = np.eye(4) if frame.target_from_camera is None else np.asarray(frame.target_from_camera)
     array = without_targets(evidence, None)
     array.header.frame_id = frame.target_frame or frame.frame_id
-    path, refusals = None, []
+    path, refusals, tables = None, [], []
+    held: list[tuple[msg.GraspTarget, msg.Obstacle | None]] = []
     for index, (prediction, refused) in enumerate(predictions_from(evidence)):
         if prediction is None:
             text = refused or AffordanceError(Code.INTERNAL, 'no answer')
             refusals.append(_abstained(Abstention(text.code, text.message), index))
             continue
         result = lift_and_grasp(frame, prediction, settings)
-        array.targets += [_numbered(convert.target_message(target, pose), index) for target in result.targets]
+        held += _held(result, pose, index)
         array.places += [_numbered(convert.place_message(place, pose), index) for place in result.places]
-        array.obstacles += [convert.obstacle_message(item, pose) for item in result.obstacles]
+        tables += [convert.obstacle_message(item, pose) for item in result.obstacles if item.name == 'table']
         refusals += [_abstained(item, index) for item in result.abstentions]
         array.stages = convert.stages_message(result.seconds)
         path = path or _path(result, pose, array.header)
-    array.targets.sort(key=lambda target: -target.score)
+    held.sort(key=lambda pair: -pair[0].score)
+    array.targets = [target for target, _ in held]
+    array.obstacles = tables[:1] + _solids([solid for _, solid in held])
     array.places.sort(key=lambda place: -place.score)
     array.abstentions = refusals
     if not array.targets and not array.places and refusals:
@@ -70,6 +74,21 @@ def without_targets(evidence: msg.Evidence, refused: Any) -> msg.GraspTargetArra
     return array
 
 
+def _held(result: Answer, pose: Any, index: int) -> list[tuple[msg.GraspTarget, msg.Obstacle | None]]:
+    """Return every target with the solid of the thing that it holds, where there is one."""
+    solids = {item.name: convert.obstacle_message(item, pose) for item in result.obstacles}
+    targets = [_numbered(convert.target_message(target, pose), index) for target in result.targets]
+    return [(target, solids.get(f'target_{number}')) for number, target in enumerate(targets)]
+
+
+def _solids(found: list[msg.Obstacle | None]) -> list[msg.Obstacle]:
+    """Return the solids named by the place of their targets among those of all questions."""
+    kept = [(number, solid) for number, solid in enumerate(found) if solid is not None]
+    for number, solid in kept:
+        solid.id = f'target_{number}'
+    return [solid for _, solid in kept]
+
+
 def _numbered(target: Any, index: int) -> Any:
     target.query_index = index
     return target
@@ -82,8 +101,13 @@ def _abstained(abstention: Abstention, index: int) -> msg.Abstention:
 
 
 def _path(result: Answer, pose: Any, header: Any) -> Path | None:
-    """Return the lifted points of the traces in the order of motion, None when the answer names no trace."""
-    if not result.prediction.traces:
+    """Return the first trace or hand path in the order of motion, stamped where its times are known, or None."""
+    if not result.paths:
         return None
-    contacts = [contact for contact in result.contacts if contact.method == 'trace']
-    return convert.path_message([pose[:3, :3] @ contact.point + pose[:3, 3] for contact in contacts], header)
+    path = result.paths[0]
+    message = convert.path_message(list(np.asarray(path.points) @ pose[:3, :3].T + pose[:3, 3]), header)
+    start = convert.nanoseconds_of(header.stamp)
+    for stamped, seconds in zip(message.poses, np.asarray(path.times_s), strict=True):
+        ahead = int(seconds * 1e9) if np.isfinite(seconds) else 0
+        stamped.header = Header(frame_id=header.frame_id, stamp=convert.time_message(start + ahead))
+    return message
