@@ -64,7 +64,7 @@ class AffordanceError(Exception):
         return type(self), (self.code, self.message)  # the worker process sends errors by pickle
 
     def bare(self) -> 'AffordanceError':
-        """Return the same refusal to be kept: without the traceback, whose frames hold on to the images of a request."""
+        """Return the same refusal to be kept, without the traceback: its frames hold on to the images of a request."""
         kind, arguments = self.__reduce__()
         bare: AffordanceError = kind(*arguments)
         return bare

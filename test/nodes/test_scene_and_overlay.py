@@ -14,7 +14,6 @@ pytest.importorskip('tf2_msgs')
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import Image  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
-from synthetic_camera import SyntheticCamera  # noqa: E402
 from visualization_msgs.msg import Marker, MarkerArray  # noqa: E402
 
 from affordance_ros import srv  # noqa: E402
@@ -132,26 +131,3 @@ def test_a_refusal_is_shown_with_its_reason(scene_suite) -> None:
     assert 'nothing' in marker.text
     assert markers[-1].markers[0].action == Marker.DELETEALL
     assert not [item for item in markers[-1].markers if item.ns == 'grippers']  # of the answer before
-
-
-def test_the_picture_is_that_of_the_camera_that_was_asked(suite) -> None:
-    client, fake = suite.client, {'model.name': 'fake', 'model.warmup': False}
-    cameras = {name: SyntheticCamera(client, f'/{name}') for name in ('wrist', 'front')}
-    cameras['front'].pixels[:] = (10, 20, 200)
-    try:
-        suite.start('affordance_node', fake | {'input.cameras': 'wrist, front'})
-        suite.start('target_node')
-        suite.start('overlay_node', {'input.cameras': 'wrist, front'})
-        client.wait_active('/affordance_node', '/target_node', '/overlay_node')
-        images = client.listen(Image, '/overlay_node/debug_image')
-        client.wait_for(lambda: {'/wrist/image', '/front/image'} <= subscribed(client), what='the subscriptions')
-        get = '/target_node/get_grasp_targets'
-
-        def blue() -> bool:
-            client.call(srv.GetGraspTargets, get, query='point at 320,240', camera='front', timeout_s=10.0)
-            return bool(images) and tuple(rgb_from_message(images[-1])[300, 600]) == (10, 20, 200)
-
-        client.wait_for(blue, what='a drawing on the image of the front camera')
-    finally:
-        for camera in cameras.values():
-            camera.close()
