@@ -9,7 +9,7 @@ from typing import Any
 from affordance_ros.camera_messages import depth_from_message, intrinsics_from_message, rgb_from_message
 from affordance_ros.errors import AffordanceError
 from affordance_ros.nodes import conversions as convert
-from affordance_ros.nodes.graph_listener import KINDS, GraphListener
+from affordance_ros.nodes.graph_listener import KINDS, SILENT_S, GraphListener
 
 LISTEN_S = 1.5
 LATE_S = 2.0
@@ -66,7 +66,8 @@ def _topic(graph: GraphListener, topic: str) -> Finding:
         strange = sorted({info.topic_type for info in publishers} - set(KINDS))
         who = f'{len(offers)} publisher(s), {", ".join(offers)}' if offers else 'nobody publishes it'
         who = f'its type is {", ".join(strange)}' if strange else who
-        return 'missing', topic, f'nothing for {graph.wait_s:.0f} s ({who})', 'start the camera, or remap the topic'
+        waited = SILENT_S if offers else graph.wait_s
+        return 'missing', topic, f'nothing for {waited:.0f} s ({who})', 'start the camera, or remap the topic'
     _, last = seen[-1]
     rate = (len(seen) - 1) / max(1e-3, seen[-1][0] - seen[0][0])
     age = (graph.node.get_clock().now().nanoseconds - convert.nanoseconds_of(last.header.stamp)) / 1e9

@@ -5,6 +5,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from rclpy.utilities import remove_ros_args
 from affordance_ros.models.memory import free_bytes
 from affordance_ros.nodes.camera_check import Finding, check_camera, wirings
 from affordance_ros.nodes.diagnostics import ACTIVE
-from affordance_ros.nodes.graph_listener import GraphListener
+from affordance_ros.nodes.graph_listener import ASK_AGAIN_S, GraphListener
 from affordance_ros.nodes.running import prepare_transport
 
 WAIT_S = 10.0
@@ -26,6 +27,13 @@ SHOWN = ('model', 'model state', 'model MiB', 'model GPU MiB', 'node MiB', 'imag
 JUDGING = ('input.slop_s', 'input.depth_scale', 'input.check_frames', 'depth.registration', 'tf.target_frame')
 START = 'start the suite: ros2 launch affordance_ros bringup.launch.py, or affordance up --params FILE'
 LOW_BYTES = 500 * 2**20
+STARTING_S = 3.0  # how long a node that has just started may take to begin with its first transition
+MOVING = ('configuring', 'activating', 'deactivating', 'cleaningup', 'shuttingdown', 'errorprocessing')
+SILENT = 'no answer'
+WAYS = {
+    'configuring': 'it loads its model: wait for it, or give the doctor more time with --wait',
+    SILENT: 'see its log; if it hangs, end it and start it again',
+}
 
 
 def findings(graph: GraphListener) -> Iterator[Finding]:
@@ -49,9 +57,10 @@ def findings(graph: GraphListener) -> Iterator[Finding]:
 
 def _node(graph: GraphListener, name: str) -> Iterator[Finding]:
     """State, model process and memory of a node."""
-    response = graph.call(GetState, f'{name}/get_state')
-    state = response.current_state.label if response else f'does not answer within {graph.wait_s:.0f} s'
-    way = '' if state == 'active' else f'ros2 lifecycle set {name} configure, then activate; see its log'
+    state = _state(graph, name)
+    way = (
+        '' if state == 'active' else WAYS.get(state, f'ros2 lifecycle set {name} configure, then activate; see its log')
+    )
     yield 'ok' if state == 'active' else 'missing', name, f'state: {state}', way
     status = graph.diagnostics(name)
     if status is None:
@@ -68,6 +77,19 @@ def _node(graph: GraphListener, name: str) -> Iterator[Finding]:
     if values.get('model process deaths', '0') != '0':
         detail = f'its process ended {values["model process deaths"]} time(s) that it should not have'
         yield 'note', f'{name} model', detail, 'see the log of the node; signal 9 means that memory ran out'
+
+
+def _state(graph: GraphListener, name: str) -> str:
+    """Return the state of a node; one that is on its way is waited for."""
+    start = time.monotonic()
+    while True:
+        response = graph.call(GetState, f'{name}/get_state')
+        if response is None:
+            return SILENT
+        label, waited = str(response.current_state.label), time.monotonic() - start
+        if label == 'active' or waited > (graph.wait_s if label in MOVING else STARTING_S):
+            return label
+        graph.until(lambda: False, ASK_AGAIN_S / 2)
 
 
 def _cameras(graph: GraphListener, name: str) -> Iterator[Finding]:

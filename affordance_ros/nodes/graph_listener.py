@@ -8,6 +8,7 @@ says that it is complete. So everything here waits for the thing itself and give
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import rclpy
@@ -23,6 +24,7 @@ KINDS = {f'sensor_msgs/msg/{kind.__name__}': kind for kind in (Image, Compressed
 BEST_EFFORT = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 SETTLED_S = 0.5  # after the first node was found, how long no further one may come
 ASK_AGAIN_S = 1.0
+SILENT_S = 4.0  # a topic with publishers on which nothing comes for so long is silent
 MOST = 90  # messages that are kept of a topic
 
 
@@ -104,10 +106,12 @@ class GraphListener:
         self.until(lambda: all(publishers(topic) for topic in wanted))
         offered = {topic: KINDS.get(info.topic_type) for topic in wanted for info in publishers(topic)}
         heard = {topic: kind for topic, kind in offered.items() if kind is not None}
-        for topic, kind in heard.items():
-            take = self.seen[topic]
-            self.node.create_subscription(kind, topic, lambda m, take=take: _keep(take, m), BEST_EFFORT)
-        self.until(lambda: all(self.seen[topic] for topic in heard))
+        subscriptions = [
+            self.node.create_subscription(kind, topic, partial(_keep, self.seen[topic]), BEST_EFFORT)
+            for topic, kind in heard.items()
+        ]
+        self.until(lambda: all(subscription.get_publisher_count() for subscription in subscriptions))
+        self.until(lambda: all(self.seen[topic] for topic in heard), SILENT_S)
         end = time.monotonic() + seconds
         self.until(lambda: time.monotonic() > end)
 

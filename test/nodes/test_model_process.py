@@ -37,20 +37,21 @@ def start(suite, **parameters):
 
 def test_another_model_is_loaded_while_the_first_one_serves(suite) -> None:
     client = suite.client
-    node = start(suite, options={'delay_s': 1.5})
+    node = start(suite, options={'delay_s': 0.5})
     before = node.children()
     load = client.node.create_client(srv.LoadModel, LOAD)
+    assert load.wait_for_service(20.0)
     client.call(srv.ListModels, LIST)  # the node knows this client from here on
-    goal = client.send(PredictAffordance, PREDICT, query='at 0,1', queries=[f'at {u},1' for u in range(1, 6)])
-    client.wait_for(lambda: any(item.text for item in goal.feedback), what='a running request')
     swap = load.call_async(srv.LoadModel.Request(name='robopoint'))
-    client.wait_for(lambda: 'robopoint is loaded' in node.text, 60.0, 'the second model')
-    assert goal.feedback[-1].query_index != 5  # both are there, and the first one goes on
-    answer = goal.result(60.0).answer
-    assert [(item.keypoints[0].u, item.outcome.code) for item in answer.affordances] == [(u, 0) for u in range(6)]
-    assert answer.model == 'fake'
-    loaded = client.wait_future(swap, 60.0)
-    assert (loaded.outcome.code, loaded.model.name) == (Code.OK, 'robopoint')
+    client.wait_for(lambda: len(node.children()) == 2, what='the second process')
+    answers = []
+    while not swap.done():
+        answers.append(client.send(PredictAffordance, PREDICT, query='at 7,7').result(60.0))
+    assert swap.result().outcome.code == Code.OK, swap.result().outcome.message
+    assert swap.result().model.name == 'robopoint'
+    assert {item.outcome.code for item in answers} == {Code.OK}
+    assert {item.answer.model for item in answers[:-1]} <= {'fake'}  # the last one may have come just after the swap
+    assert answers[0].answer.affordances[0].keypoints[0].u == 7
     after = client.send(PredictAffordance, PREDICT, query='point at the middle').result(60.0)
     assert after.answer.model == 'robopoint'
     assert not set(before) & set(node.children())
