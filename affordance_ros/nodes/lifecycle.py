@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
@@ -113,7 +113,7 @@ class SuiteNode(LifecycleNode):
                 response.success = False
                 return response
 
-        service.callback, service.callback_group = answer, MutuallyExclusiveCallbackGroup()
+        service.callback, service.callback_group = answer, ReentrantCallbackGroup()  # the states are the lock
         service.callback_group.add_entity(service)
 
     def autostart(self) -> None:

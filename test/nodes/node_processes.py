@@ -54,6 +54,29 @@ class NodeProcess:
         return self.process.wait()
 
 
+class Gate:
+    """A Python for model processes that does not start before the gate is open: loading takes until a test says so."""
+
+    def __init__(self, folder: Path) -> None:
+        self._open, self._script = folder / 'open', folder / 'gated_python'
+        wait = f'while [ ! -e "{self._open}" ]; do sleep 0.05; done'
+        self._script.write_text(f'#!/bin/sh\n{wait}\nexec "{sys.executable}" "$@"\n')
+        self._script.chmod(0o755)
+
+    @property
+    def python(self) -> str:
+        """Value of the parameter model.python."""
+        return str(self._script)
+
+    def open(self) -> None:
+        """Let processes start."""
+        self._open.touch()
+
+    def shut(self) -> None:
+        """Hold up those that are started from now on."""
+        self._open.unlink()
+
+
 class NodeProcesses:
     """Starts `python -m affordance_ros.nodes.<executable>` with parameters from a file, and ends all of them."""
 

@@ -54,16 +54,22 @@ def test_every_state_has_its_level(suite) -> None:
     assert node.end() == 0
 
 
-def test_a_model_that_comes_back_is_shown(suite) -> None:
+def test_a_model_that_comes_back_is_shown(suite, tmp_path) -> None:
+    from node_processes import Gate
+
     suite.start_camera()
-    options = {'model.options': '{"load_s": 3.0}', 'model.warmup': False}
+    gate = Gate(tmp_path)
+    gate.open()
+    options = {'model.python': gate.python, 'model.warmup': False}
     node = suite.start('affordance_node', {'model.name': 'fake'} | options)
     suite.client.wait_active(NAME)
     status = Watcher(suite.client)
     before = status.until(OK, 'active')
+    gate.shut()
     os.kill(int(before['model process']), signal.SIGKILL)
     values = status.until(WARN, "the process of model 'fake' has ended and is being started again")
     assert values['model state'] == 'restarting'
+    gate.open()
     after = status.until(OK, 'active')
     assert (after['model state'], after['model process deaths']) == ('ready', '1')
     assert after['model process'] == str(node.children()[0]) != before['model process']

@@ -118,9 +118,11 @@ def test_a_manager_that_finds_the_nodes_in_another_state_gets_answers(managed) -
     assert manager.state('target_node') == State.PRIMARY_STATE_FINALIZED
 
 
-def test_others_are_answered_while_a_model_loads(suite) -> None:
-    client = suite.client
-    suite.start('affordance_node', {'model.name': 'fake', 'model.options': '{"load_s": 6.0}', 'autostart': False})
+def test_others_are_answered_while_a_model_loads(suite, tmp_path) -> None:
+    from node_processes import Gate
+
+    client, gate = suite.client, Gate(tmp_path)
+    suite.start('affordance_node', {'model.name': 'fake', 'model.python': gate.python, 'autostart': False})
     assert client.state('/affordance_node') == 'unconfigured'
     assert [model.name for model in client.call(srv.ListModels, '/affordance_node/list_models').models]
     assert client.set_parameters('/affordance_node', run__timeout_s=9.0)[0].successful
@@ -128,7 +130,7 @@ def test_others_are_answered_while_a_model_loads(suite) -> None:
     assert change.wait_for_service(20.0)
     client.state('/affordance_node')  # the node knows the client by now
     loading = change.call_async(ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
-    client.wait_for(lambda: client.state('/affordance_node') == 'configuring', 5.0, 'the transition')
+    client.wait_for(lambda: client.state('/affordance_node') == 'configuring', what='the transition')
     refused = client.send(PredictAffordance, '/affordance_node/predict', query='x').result()
     assert refused.outcome.code == Code.NOT_ACTIVE
     assert 'is not active but configuring' in refused.outcome.message
@@ -138,6 +140,7 @@ def test_others_are_answered_while_a_model_loads(suite) -> None:
     assert 'read when the node is configured' in late.reason
     second = client.call(ChangeState, '/affordance_node/change_state', transition=Transition(id=1))
     assert not second.success
+    gate.open()
     assert client.wait_future(loading, 30.0).success
     assert client.state('/affordance_node') == 'inactive'
 
