@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from nav_msgs.msg import Path
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
@@ -45,6 +46,7 @@ class OverlayNode(SuiteNode):
         self._path: Path | None = None
         self._open: dict[str, list[Any]] = {'targets': [], 'markers': [], 'debug': []}
         self._lock = threading.Lock()
+        self._drawing = MutuallyExclusiveCallbackGroup()  # states and parameters are answered beside it
         followed = PublisherEventCallbacks(matched=lambda _: self._follow_listeners())
         self.debug = self.create_publisher(Image, '~/debug_image', QoSProfile(depth=1), event_callbacks=followed)
         self.markers = self.create_publisher(MarkerArray, '~/markers', RESULT, event_callbacks=followed)
@@ -85,7 +87,8 @@ class OverlayNode(SuiteNode):
             for name, wanted in (('targets', debug or markers), ('markers', markers), ('debug', debug)):
                 opened = self._open[name]
                 if wanted and not opened:
-                    opened += [self.create_subscription(*each) for each in self.topics()[name]]
+                    group = self._drawing
+                    opened += [self.create_subscription(*each, callback_group=group) for each in self.topics()[name]]
                 while opened and not wanted:
                     self.destroy_subscription(opened.pop())
             if not debug:

@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 import numpy as np
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
@@ -67,7 +68,9 @@ class SceneNode(SuiteNode):
         """Publish the truth once and images from now on."""
         self._publish_static()
         self.truth.publish(String(data=json.dumps(self._truth())))
-        self._timer = self.create_timer(1 / self.settings.scene_rate, self._publish)
+        # A group of its own: on a busy machine publishing alone would keep states and parameters from being answered.
+        group = MutuallyExclusiveCallbackGroup()
+        self._timer = self.create_timer(1 / self.settings.scene_rate, self._publish, callback_group=group)
 
     def deactivate(self) -> None:
         """Publish no more."""
