@@ -219,7 +219,7 @@ class RoboInter:
 
     def _guide(self, task: Task, query: Query) -> Guide | None:
         """Return what keeps the answer in the format of its task; a plan has none."""
-        grammar = answer_grammar(task, shares=True, options=len(query.options) or 4)
+        grammar = answer_grammar(task, shares=True, options=len(query.options[:4]) or 4)
         if self._guides is None or grammar is None:
             return None
         check_fits(grammar, self._config.settings(self._profile.decode).max_new_tokens, 'robointer')
