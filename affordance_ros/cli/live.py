@@ -5,6 +5,7 @@
 import json
 import os
 import queue
+import re
 import subprocess
 import threading
 from dataclasses import asdict, dataclass, replace
@@ -31,8 +32,10 @@ from affordance_ros.models.base import ModelInfo
 from affordance_ros.models.registry import MODELS
 
 NO_TIMEOUT = Gate('timeouts', most=0.0)
+NODES = ('affordance_node', 'target_node')
 SILENT_S = 120.0  # beyond the time for an answer: the driver then has to say something
 LOOK_FOR_POSE = 100  # frames
+NOT_CONFIGURED = re.compile(r'could not configure: (\w+): (.+)')  # what a node of ours logs
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Driver:
 
     def __init__(self, processes: Processes, process: 'subprocess.Popen[bytes]', silent_s: float) -> None:
         self._processes, self._process, self._silent_s = processes, process, silent_s
+        self._nodes = [name for name in NODES if processes.started(name)]
         self._lines: queue.SimpleQueue[Json | None] = queue.SimpleQueue()
         assert process.stdout is not None
         threading.Thread(target=self._read, args=(process.stdout,), daemon=True).start()
@@ -74,6 +78,7 @@ class Driver:
                 line = self._lines.get(timeout=0.2)
             except queue.Empty:
                 self._processes.check()
+                self._look_at_logs()
                 continue
             if line is None:
                 raise self._ended()
@@ -81,6 +86,13 @@ class Driver:
                 raise AffordanceError(Code[line['code']], line['text'])
             return line
         raise AffordanceError(Code.TIMEOUT, f'the replay says nothing for {self._silent_s:.0f} s; see the logs')
+
+    def _look_at_logs(self) -> None:
+        """Raise what keeps a node that we started from being configured: it would wait for ever."""
+        for name in self._nodes:
+            found = NOT_CONFIGURED.search(self._processes.tail(name))
+            if found is not None and found[1] in Code.__members__:
+                raise AffordanceError(Code[found[1]], found[2])
 
     def _read(self, stream: IO[bytes]) -> None:
         for line in stream:

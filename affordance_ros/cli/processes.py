@@ -61,6 +61,10 @@ class Processes:
         self._running[name] = process
         return process
 
+    def started(self, name: str) -> bool:
+        """Tell whether a node was started here and not finished."""
+        return name in self._running
+
     def check(self) -> None:
         """Raise INTERNAL with the last log lines when a node has ended that should run."""
         for name, process in self._running.items():

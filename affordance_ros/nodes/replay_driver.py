@@ -21,6 +21,7 @@ from typing import Any
 
 import rclpy
 from rclpy.serialization import serialize_message
+from rclpy.signals import SignalHandlerOptions
 
 from affordance_ros.bags import BagTopics
 from affordance_ros.bags.recorded_frames import BagIndex, Entry
@@ -177,12 +178,14 @@ def main() -> None:
     parser.add_argument('--ready-timeout', type=float, default=600.0, help='seconds until the graph must be up')
     parser.add_argument('--arrive-timeout', type=float, default=10.0, help='seconds for one image to arrive')
     prepare_transport()
-    rclpy.init(args=sys.argv)
+    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)  # a signal must end the waiting too
     try:
         run(parser.parse_args(rclpy.utilities.remove_ros_args(sys.argv)[1:]))
     except AffordanceError as error:
         say({'failed': True, 'code': error.code.name, 'text': error.message})
         sys.exit(1)
+    except KeyboardInterrupt:
+        pass  # the program that evaluates has ended or was stopped
     finally:
         rclpy.try_shutdown()
 

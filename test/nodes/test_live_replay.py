@@ -3,6 +3,7 @@
 """A bag shown to the real nodes: the answers are those of the offline replay, and what drops or times out is told."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ pytest.importorskip('rclpy')
 
 from affordance_ros.cli.evaluate import BagRequest, run_bag  # noqa: E402
 from affordance_ros.cli.live import LiveRequest, run_live  # noqa: E402
-from affordance_ros.errors import AffordanceError  # noqa: E402
+from affordance_ros.errors import AffordanceError, Code  # noqa: E402
 from affordance_ros.evaluation.records import RunFolder  # noqa: E402
 from affordance_ros.evaluation.synthetic_bags import BagRecipe, write_synthetic_bag  # noqa: E402
 from affordance_ros.scenes import sample_scene  # noqa: E402
@@ -135,6 +136,15 @@ def test_depth_of_another_camera_is_registered_alike(unaligned, tmp_path) -> Non
     for wanted, got in zip(offline, online, strict=True):
         assert wanted['prediction'] is not None
         assert_alike(wanted, got)
+
+
+@pytest.mark.usefixtures('ros_domain')
+def test_a_model_that_cannot_be_loaded_is_told_at_once(bag, tmp_path) -> None:
+    asked = replace(request(bag, tmp_path / 'out'), model='robopoint', checkpoint=str(tmp_path))
+    with pytest.raises(AffordanceError, match=r'no config\.json') as caught:
+        run_live(LiveRequest(asked))
+    assert caught.value.code == Code.MISSING_WEIGHTS
+    assert not (tmp_path / 'out' / 'run.json').exists()
 
 
 @pytest.mark.usefixtures('ros_domain')
