@@ -54,7 +54,9 @@ def friction_needed(faces: Faces, sigma_m: float = 0.0) -> float:
 def _tangents(line: Array, normal: Array) -> Array:
     """Return the tangent of the angle between vectors (..., 3); large when they point apart."""
     along = (line * normal).sum(axis=-1)
-    aside = np.linalg.norm(np.cross(line, normal), axis=-1)
+    # The length of the cross product, which numpy is slow to take of many vectors.
+    lengths = (line * line).sum(axis=-1) * (normal * normal).sum(axis=-1)
+    aside = np.sqrt(np.maximum(lengths - along * along, 0))
     return np.where(along > 1e-9, aside / np.maximum(along, 1e-9), 99.0)
 
 
@@ -75,7 +77,7 @@ def across_fingers(part: Array, half: float) -> Faces | None:
         return None
     middle = (edges[:-1] + edges[1:])[known] / 2
     x = np.linspace(float(middle.min()), float(middle.max()), FINE)
-    low, high = (np.polyfit(middle, end[known], 2) for end in ends)
+    low, high = np.polyfit(middle, ends[:, known].T, 2).T
     flat = np.zeros(FINE)
     return Faces(
         np.column_stack((x, flat)),
