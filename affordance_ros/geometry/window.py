@@ -179,7 +179,7 @@ def surfaces(window: Window, spot: Spot, settings: LiftSettings) -> list[tuple[f
     nearest = int(np.flatnonzero(significant)[0])
     votes = np.bincount(group, np.exp(-((away / max(1.5, spot.spread_px, 0.1 * window.radius_px)) ** 2)))
     winner = int(votes.argmax())
-    if not significant[winner] and votes[winner] >= CLEARLY * votes.sum():
+    if not significant[winner] and votes[winner] >= 0.5 * votes.sum():
         return []  # what is under the pixel is too small to tell, and it is not what is beside it
     votes = np.where(significant, votes, 0)
     others = np.where(np.arange(len(votes)) == nearest, 0, votes)
