@@ -3,8 +3,9 @@
 """Would the grasps hold? Every graspable part of many scenes is asked for and judged on the full meshes.
 
 A grasp succeeds when the open hand and its way in touch nothing, the jaws first meet the asked part on both sides and
-the contacts are antipodal within the friction cone (0.5). Refusals count as failures. A part that no random grasp on
-its true surface holds either (60 points, all sides) is beyond the gripper and counted apart.
+the contacts are antipodal within the friction cone (0.5); a cup, when all of its lip meets the asked part and gives way
+enough. Refusals count as failures. A part that no random grasp on its true surface holds either (60 points, all
+sides) is beyond the gripper and counted apart.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from affordance_ros.grasping.gripper import gripper_preset
 from affordance_ros.pipeline import PipelineSettings, lift_and_grasp
 from affordance_ros.results import Frame, GraspTarget, Keypoints, Masks, Prediction, Query
 from affordance_ros.scenes import SensorModel, sample_scene
-from affordance_ros.scenes.grasp_judge import OK, GraspJudge, HandShape
+from affordance_ros.scenes.grasp_judge import OK, CupShape, GraspJudge, HandShape
 from affordance_ros.scenes.scene import Scene
 from affordance_ros.scenes.view import PartTruth
 
@@ -68,6 +69,12 @@ def hand_of(gripper: str, opening_m: float, sweep_m: float) -> HandShape:
     return HandShape(hand.boxes(opening_m, sweep_m), opening_m, pad)
 
 
+def cup_of(gripper: str, sweep_m: float) -> CupShape:
+    """Return the boxes of a preset's cup with the way in."""
+    hand = gripper_preset(gripper)
+    return CupShape(hand.boxes(0.0, sweep_m), hand.cup_radius_m, hand.cup_give_m)
+
+
 def answer_for(truth: PartTruth, kind: str) -> Prediction:
     """Return what a perfect model would say: one keypoint, or the keypoint with the mask of the part."""
     masks = Masks(truth.mask[None]) if kind == 'mask' else None
@@ -81,9 +88,20 @@ def verdicts(scene: Scene, judge: GraspJudge, part_id: int, targets: list[GraspT
     found = []
     for target in targets:
         sweep = float(np.linalg.norm(target.grasp[:3, 3] - target.pregrasp[:3, 3]))
-        hand = hand_of(target.gripper, target.opening_m, sweep)
-        found.append(judge.judge(table_from_camera @ target.grasp, hand, part_id))
+        pose = table_from_camera @ target.grasp
+        if gripper_preset(target.gripper).kind == 'suction':
+            found.append(judge.seals(pose, cup_of(target.gripper, sweep), part_id))
+        else:
+            found.append(judge.judge(pose, hand_of(target.gripper, target.opening_m, sweep), part_id))
     return tuple(found)
+
+
+def within_reach(judge: GraspJudge, part_id: int, gripper: str, seed: int) -> bool:
+    """Tell whether any of many random grasps on the true surface of a part would hold."""
+    hand = gripper_preset(gripper)
+    if hand.kind == 'suction':
+        return judge.sealable(part_id, cup_of(gripper, 0.08), seed)
+    return judge.graspable(part_id, lambda opening: hand_of(gripper, opening, 0.08), hand.max_aperture_m, seed)
 
 
 def outcomes(seed: int, options: Options) -> list[Outcome]:
@@ -108,9 +126,7 @@ def outcomes(seed: int, options: Options) -> list[Outcome]:
             answer = lift_and_grasp(frame, answer_for(truth, options.answer), chosen)
             held = verdicts(scene, judge, part.id, list(answer.targets[: options.top]))
             judged.append((depth, held, answer.abstentions[0].code.name if answer.abstentions else ''))
-        possible = any(OK in held for _, held, _ in judged) or judge.graspable(
-            part.id, lambda opening: hand_of(options.gripper, opening, 0.08), gripper.max_aperture_m, seed
-        )
+        possible = any(OK in held for _, held, _ in judged) or within_reach(judge, part.id, options.gripper, seed)
         found += [Outcome(part.object_name, part.part, *row, possible) for row in judged]
     return found
 

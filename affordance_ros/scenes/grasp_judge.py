@@ -20,6 +20,8 @@ TENSOR: Any = open3d.core.Tensor
 SKIN_M = 0.0005  # the boxes of the hand are made smaller by this: touching is not hitting
 PAD_M = 0.001  # a pad gives way by this: points so close to the first one are in contact too
 OK, HITS, TABLE, EMPTY, WRONG, SLIPS = 'ok', 'hits the scene', 'hits the table', 'closes on air', 'wrong part', 'slips'
+LEAKS = 'leaks'
+LIFTED_M = 0.01  # from where before its lip the surface under a cup is looked for
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,18 @@ class HandShape:
     boxes: Array
     opening_m: float
     pad_m: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class CupShape:
+    """A suction cup at a grasp, TCP frame (z to the object, origin in the plane of the lip), metres.
+
+    boxes: (N, 2, 3) corners of cup and body with the way in. give: how uneven a surface the lip seals.
+    """
+
+    boxes: Array
+    radius_m: float
+    give_m: float
 
 
 class GraspJudge:
@@ -48,13 +62,9 @@ class GraspJudge:
     def judge(self, table_from_tcp: Array, hand: HandShape, part_id: int, friction: float = 0.5) -> str:
         """Return OK or the first thing that is wrong: HITS, TABLE, EMPTY, WRONG or SLIPS."""
         pose = np.asarray(table_from_tcp, dtype=np.float64)
-        low, high = hand.boxes[:, 0] + SKIN_M, hand.boxes[:, 1] - SKIN_M
-        corners = np.array([[(x[0], y[1], z[2]) for x in b for y in b for z in b] for b in np.stack((low, high), 1)])
-        if (corners.reshape(-1, 3) @ pose[2, :3] + pose[2, 3]).min() < 0:
-            return TABLE
-        triangles = (self._corners - pose[:3, 3]) @ pose[:3, :3]
-        if any(triangles_meet_box(triangles, *box).any() for box in zip(low, high, strict=True)):
-            return HITS
+        fault = self._blocked(pose, hand.boxes)
+        if fault:
+            return fault
         return self._closing(pose, hand, part_id, friction)
 
     def _closing(self, pose: Array, hand: HandShape, part_id: int, friction: float) -> str:
@@ -91,6 +101,15 @@ class GraspJudge:
 
         hands: a function from the opening to the HandShape. A part without one is beyond this gripper in this scene.
         """
+        points, normals = self._surface(part, seed)
+        return any(
+            self._held_at(point, sign * normal, part, hands, aperture_m)
+            for point, normal in zip(points, normals, strict=True)
+            for sign in (1.0, -1.0)
+        )
+
+    def _surface(self, part: int, seed: int) -> tuple[Array, Array]:
+        """Return 60 points (60, 3) of the surface of a part and their normals (60, 3)."""
         rng = np.random.default_rng(seed)
         faces = self._corners[self._part == part]
         areas = np.linalg.norm(np.cross(faces[:, 1] - faces[:, 0], faces[:, 2] - faces[:, 0]), axis=1)
@@ -99,11 +118,50 @@ class GraspJudge:
         points = np.einsum('nk,nkc->nc', np.column_stack((1 - a, a * (1 - b), a * b)), chosen)
         normals = np.cross(chosen[:, 1] - chosen[:, 0], chosen[:, 2] - chosen[:, 0])
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-        return any(
-            self._held_at(point, sign * normal, part, hands, aperture_m)
-            for point, normal in zip(points, normals, strict=True)
-            for sign in (1.0, -1.0)
-        )
+        return points, normals
+
+    def seals(self, table_from_tcp: Array, cup: CupShape, part_id: int) -> str:
+        """Return OK or what is wrong with a suction cup: TABLE, HITS, WRONG or LEAKS.
+
+        Every point of the lip must meet the asked part no farther from the plane of the lip than it gives way.
+        """
+        pose = np.asarray(table_from_tcp, dtype=np.float64)
+        fault = self._blocked(pose, cup.boxes)
+        if fault:
+            return fault
+        angle = np.arange(24) * np.pi / 12
+        lip = 0.9 * cup.radius_m * np.column_stack((np.cos(angle), np.sin(angle)))
+        start = np.column_stack((lip, np.full(24, -LIFTED_M))) @ pose[:3, :3].T + pose[:3, 3]
+        rays = np.concatenate((start, np.broadcast_to(pose[:3, 2], start.shape)), axis=1).astype(np.float32)
+        hits = self._caster.cast_rays(TENSOR(rays))
+        away = hits['t_hit'].numpy() - LIFTED_M
+        met = np.isfinite(away)
+        if (self._part[hits['primitive_ids'].numpy()[met].astype(np.int64)] != part_id).any():
+            return WRONG
+        return OK if met.all() and np.abs(away).max() <= cup.give_m else LEAKS
+
+    def sealable(self, part: int, cup: CupShape, seed: int = 0) -> bool:
+        """Tell whether a cup holds at any of many random places of a part, square to its true surface."""
+        for point, normal in zip(*self._surface(part, seed), strict=True):
+            for outwards in (normal, -normal):
+                side = np.cross(outwards, (0.0, 0, 1.0) if abs(outwards[2]) < 0.9 else (1.0, 0, 0))
+                side /= np.linalg.norm(side)
+                pose = np.eye(4)
+                pose[:3, :3] = np.column_stack((np.cross(side, -outwards), side, -outwards))
+                pose[:3, 3] = point
+                if self.seals(pose, cup, part) == OK:
+                    return True
+        return False
+
+    def _blocked(self, pose: Array, boxes: Array) -> str:
+        """Return TABLE or HITS where boxes (N, 2, 3) of a hand at a pose meet the table or a triangle, else ''."""
+        low, high = boxes[:, 0] + SKIN_M, boxes[:, 1] - SKIN_M
+        corners = np.array([[(x[0], y[1], z[2]) for x in b for y in b for z in b] for b in np.stack((low, high), 1)])
+        if (corners.reshape(-1, 3) @ pose[2, :3] + pose[2, 3]).min() < 0:
+            return TABLE
+        triangles = (self._corners - pose[:3, 3]) @ pose[:3, :3]
+        hit = any(triangles_meet_box(triangles, *box).any() for box in zip(low, high, strict=True))
+        return HITS if hit else ''
 
     def _held_at(self, point: Array, inward: Array, part: int, hands: Any, aperture_m: float) -> bool:  # noqa: PLR0913
         ray = np.concatenate((point + 1e-4 * inward, inward)).astype(np.float32)[None]
