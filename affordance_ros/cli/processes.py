@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Node processes on a DDS domain of their own: started together, watched, and ended together whatever happens."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -15,6 +16,8 @@ from affordance_ros.errors import AffordanceError, Code
 
 PROFILE = Path(__file__).resolve().parent.parent / 'nodes' / 'fastdds_images.xml'
 _GRACE_S = 6.0
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 
 
 class Processes:
@@ -57,6 +60,7 @@ class Processes:
                 stderr=log,
                 env=self._environment,
                 start_new_session=True,  # Ctrl-C comes to us alone, and we end them in order
+                preexec_fn=_end_with_parent,
             )
         self._running[name] = process
         return process
@@ -106,6 +110,13 @@ class Processes:
 
     def _log(self, name: str) -> Path:
         return self._logs / f'{name}.log'
+
+
+def _end_with_parent() -> None:
+    """Let the kernel ask this process to end when the one that started it is killed and cannot (Linux)."""
+    prctl = getattr(_LIBC, 'prctl', None)
+    if prctl is not None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
