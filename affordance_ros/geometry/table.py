@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from affordance_ros.geometry.camera import deproject
+from affordance_ros.geometry.camera import deproject, rays
 from affordance_ros.geometry.depth import NoiseModel
 from affordance_ros.geometry.surface import Plane, floor_of
 from affordance_ros.results import Frame, Intrinsics
@@ -23,6 +23,7 @@ STEP = 12  # every so many pixels of a row or column are enough for a plane
 FEWEST = 100
 LEAST_M = 0.002
 SMOOTH_PX = 5
+KNOTS = 7  # rays of a crop to each side that a lens is followed at
 NO_DEPTH = np.float32(-1000)
 
 
@@ -42,13 +43,30 @@ def table_of(frame: Frame, noise: NoiseModel, range_m: tuple[float, float]) -> P
 def heights(z: Array, place: tuple[Array, Array], table: Plane, intrinsics: Intrinsics) -> Array:
     """Return the height over the table of a crop (h, w) of depth; NaN where there is none.
 
-    place: image coordinates of its columns (w,) and rows (h,). The lens distortion is left out: it is the same for the
-    table, and heights are only compared with each other.
+    place: image coordinates of its columns (w,) and rows (h,).
     """
     columns, rows = place
+    if any(intrinsics.distortion):
+        return np.asarray(z * _along(table.normal, place, intrinsics) - table.offset)
     x = (columns - intrinsics.cx) / intrinsics.fx * table.normal[0]
     y = (rows - intrinsics.cy) / intrinsics.fy * table.normal[1]
     return np.asarray(z * (x[None] + y[:, None] + table.normal[2]) - table.offset)
+
+
+def _along(normal: Array, place: tuple[Array, Array], intrinsics: Intrinsics) -> Array:
+    """Return (h, w): the rays of a crop along a direction; a lens bends slowly, so few rays are enough."""
+    columns, rows = (np.asarray(at, dtype=np.float64) for at in place)
+    across, down = (np.linspace(at[0], at[-1], KNOTS) for at in (columns, rows))
+    pixels = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
+    knots = (rays(pixels, intrinsics) @ normal).reshape(KNOTS, KNOTS)
+    return np.asarray(_hats(rows, down) @ knots @ _hats(columns, across).T)
+
+
+def _hats(at: Array, knots: Array) -> Array:
+    """Return (N, K): the weights of linear interpolation between knots."""
+    step = max(float(knots[1] - knots[0]), 1e-9)
+    weights = np.clip(1 - np.abs(at[:, None] - knots[None]) / step, 0, None)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def least_height(sigma_m: float) -> float:

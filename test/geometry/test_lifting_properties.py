@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from synthetic_depth import CAMERA, cylinder, frame_of, plane, slab
 
 from affordance_ros.errors import Code
-from affordance_ros.geometry.camera import deproject, project
+from affordance_ros.geometry.camera import deproject, project, rays
 from affordance_ros.geometry.depth import NoiseModel, metres_from_raw
 from affordance_ros.geometry.lifting import LiftSettings, Spot, lift_spot, lift_spots
 from affordance_ros.results import Abstention, Contact, Frame, Intrinsics
@@ -149,6 +149,21 @@ def test_a_hole_under_the_pixel_is_marked_and_counts_less() -> None:
     assert holed.pixel == (320, 240)
     assert holed.valid_ratio < whole.valid_ratio
     np.testing.assert_allclose(holed.point, (0, 0, 0.6), atol=0.001)
+
+
+@pytest.mark.parametrize('pixel', [(320, 240), (90, 70), (560, 400)])
+def test_a_lens_changes_nothing_of_what_is_there(pixel: tuple[int, int]) -> None:
+    camera = Intrinsics(600, 600, 320, 240, 640, 480, (-0.3, 0.1, 0.001, -0.001, 0.0), 'plumb_bob')
+    pixels = np.stack(np.meshgrid(np.arange(640), np.arange(480)), axis=-1).reshape(-1, 2)
+    seen = rays(pixels, camera)
+    normal = np.array([0.0, -0.5, -np.sqrt(0.75)])
+    table, sheet = (offset / (seen @ normal) for offset in (-0.6, -0.59))
+    own = np.abs(pixels - pixel).max(axis=1) < 25  # a sheet 10 mm above the table
+    depth = np.where(own, sheet, table) + np.random.default_rng(0).normal(0, 0.001, len(own))
+    frame = Frame(np.zeros((480, 640, 3), np.uint8), depth.reshape(480, 640).astype(np.float32), camera)
+    found = contact(frame, pixel)
+    np.testing.assert_allclose(found.point, (seen * sheet[:, None])[pixel[1] * 640 + pixel[0]], atol=0.0012)
+    assert found.normal @ normal > np.cos(np.radians(5))
 
 
 def test_a_tie_gives_both_surfaces_or_none() -> None:
