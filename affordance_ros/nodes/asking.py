@@ -74,10 +74,14 @@ class Asker:
         """Whether a question is on its way."""
         return bool(self._open)
 
-    def question_of(self, request_id: str) -> Question | None:
-        """Return the question that an answer belongs to, None when it was asked by someone else."""
+    def begin_lifting(self, request_id: str) -> Question | None:
+        """Tell whoever asked that the answer is lifted now; return the question, None when it is of someone else."""
         entry = self._open.get(request_id)
-        return entry.question if entry else None
+        if entry is None:
+            return None
+        if not entry.canceled_at:
+            entry.question.feedback(Feedback(stage=Feedback.LIFT, fraction=1.0))
+        return entry.question
 
     def deliver(self, request_id: str, targets: msg.GraspTargetArray) -> None:
         """Hand the lifted answer to whoever waits for it."""
@@ -127,7 +131,6 @@ class Asker:
                 _follow(entry, value)
             elif kind == 'done':
                 _raise_refusal(value)
-                entry.question.feedback(Feedback(stage=Feedback.LIFT, fraction=1.0))
             elif kind == 'feedback' and not entry.canceled_at:
                 same = {field: getattr(value, field) for field in FEEDBACK_FIELDS}
                 entry.question.feedback(Feedback(**same))

@@ -80,7 +80,7 @@ class TargetNode(SuiteNode):
         if not self.active:
             return
         start, request = time.perf_counter(), evidence.answer.request_id
-        question = self.asker.question_of(request)
+        question = self.asker.begin_lifting(request)
         try:
             targets, path = lift_evidence(
                 evidence, pipeline_settings(self.settings, question.gripper if question else '')

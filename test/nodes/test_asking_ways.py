@@ -64,7 +64,8 @@ def test_targets_are_the_same_whichever_way_they_were_asked_for(fake_suite) -> N
     assert served.outcome.code == Code.OK, served.outcome.message
     goal = client.send(PlanGrasps, '/target_node/plan_grasps', query=ASK, timeout_s=10.0)
     acted = goal.result().targets
-    assert PlanGrasps.Feedback.LIFT in [item.stage for item in goal.feedback]
+    lifting = PlanGrasps.Feedback.LIFT
+    client.wait_for(lambda: any(item.stage == lifting for item in goal.feedback), what='the word that it is lifted')
     assert client.call(srv.SetPrompt, '/affordance_node/set_prompt', query=ASK).outcome.code == Code.OK
     client.wait_for(lambda: any(not array.request_id for array in arrays), what='an answer to the prompt')
     client.call(srv.SetPrompt, '/affordance_node/set_prompt', query='')
