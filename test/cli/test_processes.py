@@ -23,13 +23,21 @@ with Processes(Path(sys.argv[1])) as processes:
 """
 
 
+def runs(pid):
+    """Tell whether a process is there and not only waits to be reaped."""
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
 def test_nodes_end_when_the_command_is_killed(tmp_path):
     starter = subprocess.Popen([sys.executable, '-c', STARTER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     node = int(starter.stdout.readline())
-    assert Path(f'/proc/{node}').exists()
+    assert runs(node)
     starter.kill()
     starter.wait()
     deadline = time.monotonic() + WAIT_S
-    while Path(f'/proc/{node}').exists():
+    while runs(node):
         assert time.monotonic() < deadline, 'the node was left behind'
         time.sleep(0.05)
