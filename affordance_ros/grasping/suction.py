@@ -15,6 +15,7 @@ from affordance_ros.grasping.candidates import Anchor, GraspSettings
 from affordance_ros.grasping.clearance import Surroundings, clearance
 from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.grasping.refusing import abstain
+from affordance_ros.grasping.unseen import hidden_palm
 from affordance_ros.results import Abstention, Contact, GraspTarget
 
 Array = npt.NDArray[Any]
@@ -115,7 +116,11 @@ def _target(
 ) -> GraspTarget | None:
     gripper, settings = hand
     scene, _ = cloud.near(anchor.point, 0.24, every=2)
-    room = clearance(seal.pose, 0.0, Surroundings(scene + anchor.point, None), gripper, settings.pregrasp_m)
+    scene = scene + anchor.point
+    # The face itself is not in the way: its noise would lift some of its points into the lip.
+    off = (scene - seal.pose[:3, 3]) @ -seal.pose[:3, 2]
+    scene = scene[off > seal.uneven_m + 3 * cloud.noise.sigma(float(contact.point[2]))]
+    room = clearance(seal.pose, 0.0, Surroundings(scene, None), gripper, settings.pregrasp_m)
     if room.touching > settings.touching:
         return None
     up = cloud.up
@@ -128,6 +133,7 @@ def _target(
         'flat': float(np.exp(-seal.uneven_m / (gripper.cup_give_m + cloud.noise.sigma(float(contact.point[2]))))),
         'upward': 1.0 if up is None else float(np.clip(0.6 - 0.4 * seal.pose[:3, 2] @ up, 0.2, 1)),
         'place': 0.5 + 0.5 * float(np.exp(-((anchor.distance_m / 0.04) ** 2))),
+        'seen': 1 - 0.8 * hidden_palm(seal.pose, settings.pregrasp_m, cloud, gripper),
         'clearance': float(np.clip(0.6 + 0.4 * room.free_m / settings.clearance_m, 0, 1)),
     }
     if np.isfinite(contact.score):
