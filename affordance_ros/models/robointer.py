@@ -7,7 +7,7 @@ Reads `InternRobotics/RoboInter-VLM_llavaov_7B` in its original LLaVA-NeXT layou
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -27,7 +27,6 @@ from affordance_ros.models.base import (
 from affordance_ros.models.parts.batch_writing import Writer, write_batch
 from affordance_ros.models.parts.checkpoint_folder import checkpoint_folder
 from affordance_ros.models.parts.decoding import (
-    DecodeSettings,
     Guide,
     Prompt,
     PromptCache,
@@ -36,68 +35,20 @@ from affordance_ros.models.parts.decoding import (
     Written,
     write,
 )
-from affordance_ros.models.parts.device import count_memory, torch_dtype, torch_errors
+from affordance_ros.models.parts.device import count_memory, torch_errors
+from affordance_ros.models.parts.generation import read_generation
 from affordance_ros.models.parts.grammar import GuideVocabulary, check_fits
-from affordance_ros.models.parts.llava_onevision import OneVisionNetwork, OneVisionSource
-from affordance_ros.models.parts.placement import AUTO, main_device
+from affordance_ros.models.parts.llava_onevision import OneVisionNetwork
 from affordance_ros.models.parts.qwen_guides import byte_level_table
 from affordance_ros.models.parts.qwen_tokenizer import QwenTokenizer, chatml
 from affordance_ros.models.parts.remembered import Remembered
-from affordance_ros.models.parts.text_options import TextOptions, check_known
+from affordance_ros.models.parts.text_options import check_known
 from affordance_ros.models.robointer_answers import BY_NAME, Coordinates, Task
 from affordance_ros.models.robointer_grammar import answer_grammar
+from affordance_ros.models.robointer_options import PROFILES, RoboInterConfig, source_of
 from affordance_ros.models.robointer_predictions import TASK_OF_A_PLAIN_QUERY, to_prediction
 from affordance_ros.models.robointer_prompts import Question, ask, read_book, with_images
 from affordance_ros.results import Frame, Prediction, Query
-
-MULTI_IMAGE = ('train_pad', 'official_eval_anyres')
-
-
-@dataclass(frozen=True)
-class Profile:
-    """How one entry point asks. verbatim: the query's text is the whole question. multi_image: one of MULTI_IMAGE."""
-
-    verbatim: bool
-    multi_image: str
-    decode: DecodeSettings
-
-
-# The penalty is active in the official greedy call: it comes from the checkpoint's generation_config.json and sees the
-# written tokens only (`evaluation_intermediate.py` generates from embeddings).
-_GREEDY = DecodeSettings(max_new_tokens=256, repetition_penalty=1.05)
-PROFILES = {
-    'robot': Profile(verbatim=False, multi_image='train_pad', decode=_GREEDY),
-    # eval_llava_format/manip: questions of the data set as they are, every image cut into tiles.
-    'eval': Profile(
-        verbatim=True,
-        multi_image='official_eval_anyres',
-        decode=DecodeSettings(max_new_tokens=512, repetition_penalty=1.05),
-    ),
-    # generation_config.json of the release.
-    'sampled': Profile(
-        verbatim=False,
-        multi_image='train_pad',
-        decode=DecodeSettings(max_new_tokens=256, temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05),
-    ),
-}
-
-
-@dataclass(frozen=True)
-class RoboInterConfig(TextOptions):
-    """Options of RoboInter beyond `TextOptions`; None: what the profile says.
-
-    siglip: folder of the tower's release, needed for towers of unknown width only. prompts: YAML file of questions in
-    place of ours. multi_image: how several images are prepared, see `MULTI_IMAGE`.
-    """
-
-    siglip: str | None = None
-    prompts: str | None = None
-    multi_image: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_known('profile', self.profile, PROFILES)
-        check_known('multi_image', self.multi_image or MULTI_IMAGE[0], MULTI_IMAGE)
 
 
 class RoboInter:
@@ -113,8 +64,10 @@ class RoboInter:
         self._book: dict[str, Question] = read_book(Path(config.prompts) if config.prompts else None)
         folder = checkpoint_folder(config.checkpoint, 'robointer')
         self.tokenizer = QwenTokenizer(folder)
+        penalty = read_generation(folder, self.tokenizer).repetition_penalty
+        self._settings = config.settings(replace(self._profile.decode, repetition_penalty=penalty))
         with torch_errors('loading robointer', device=config.device):
-            self.network = OneVisionNetwork(_source(config, folder, len(self.tokenizer)))
+            self.network = OneVisionNetwork(source_of(config, folder, len(self.tokenizer)))
         self._features = Remembered[torch.Tensor](8 if config.share_prefix else 0)
         self._prompts = PromptCache() if config.share_prefix else None
         self._guides: GuideVocabulary | None = None
@@ -156,7 +109,7 @@ class RoboInter:
             prompts = [Prompt(self._prepared(frame, query, lambda _: None, stop)) for frame, query in questions]
             marks.append(time.perf_counter())
             guides = [self._guide(_task(query), query) for _, query in questions]
-            llm, settings = self.network.llm, self._config.settings(self._profile.decode)
+            llm, settings = self.network.llm, self._settings
             answers = write_batch(
                 Writer(llm.model, llm.lm_head, self.tokenizer.eos_ids, settings), prompts, guides, stop
             )
@@ -222,13 +175,13 @@ class RoboInter:
         grammar = answer_grammar(task, shares=True, options=len(query.options[:4]) or 4)
         if self._guides is None or grammar is None:
             return None
-        check_fits(grammar, self._config.settings(self._profile.decode).max_new_tokens, 'robointer')
+        check_fits(grammar, self._settings.max_new_tokens, 'robointer')
         return self._guides.guide(grammar, self.network.device)
 
     def _write(
         self, embeddings: torch.Tensor, guide: Guide | None, report: ProgressCallback, stop: StopFlag | None
     ) -> Written:
-        settings = self._config.settings(self._profile.decode)
+        settings = self._settings
 
         def on_token(ids: list[int]) -> None:
             report(Progress('generate', 0.1 + 0.85 * len(ids) / settings.max_new_tokens, self.tokenizer.decode(ids)))
@@ -260,6 +213,7 @@ class RoboInter:
             settings={
                 'profile': self._config.profile,
                 'multi_image': self._multi_image,
+                'repetition_penalty': f'{self._settings.repetition_penalty:g}',
                 'prompts': ', '.join(sorted({question.provenance for question in self._book.values()})),
                 'decode': self._config.decode,
                 'quantization': self._config.quantization or 'none',
@@ -271,16 +225,3 @@ def _task(query: Query) -> Task:
     name = query.task or TASK_OF_A_PLAIN_QUERY
     check_known('task', name, BY_NAME)
     return BY_NAME[name]
-
-
-def _source(config: RoboInterConfig, folder: Path, tokens: int) -> OneVisionSource:
-    return OneVisionSource(
-        folder,
-        tokens,
-        Path(config.siglip) if config.siglip else None,
-        main_device(config.device),
-        torch_dtype(config.dtype),
-        spread=config.device == AUTO,
-        quantization=config.quantization,
-        attention=config.attention,
-    )

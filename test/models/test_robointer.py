@@ -191,3 +191,11 @@ def test_too_many_images_are_refused(folder):
     with pytest.raises(AffordanceError, match='tokens with its images') as caught:
         model.predict(frames, Query('what next?', task='plan'))
     assert caught.value.code == Code.BAD_INPUT
+
+
+def test_the_penalty_is_the_one_of_the_checkpoint_unless_given(folder, tmp_path):
+    assert load_model('robointer', folder).describe().settings['repetition_penalty'] == '1'
+    stated = build(tmp_path / 'stated')
+    (stated / 'generation_config.json').write_text(json.dumps({'repetition_penalty': 1.2}))
+    assert load_model('robointer', stated).describe().settings['repetition_penalty'] == '1.2'
+    assert load_model('robointer', stated, repetition_penalty=1.05).describe().settings['repetition_penalty'] == '1.05'

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.models.base import Progress, ProgressCallback, StopFlag, check_stop
 from affordance_ros.models.parts.batch_writing import Writer, write_batch
-from affordance_ros.models.parts.checkpoint import read_json
 from affordance_ros.models.parts.checkpoint_folder import checkpoint_folder
 from affordance_ros.models.parts.decoding import (
     DecodeSettings,
@@ -30,6 +29,7 @@ from affordance_ros.models.parts.decoding import (
     write,
 )
 from affordance_ros.models.parts.device import torch_dtype
+from affordance_ros.models.parts.generation import read_generation
 from affordance_ros.models.parts.placement import AUTO, main_device
 from affordance_ros.models.parts.qwen_tokenizer import QwenTokenizer
 from affordance_ros.models.parts.qwen_vl import QwenVLNetwork, Seen
@@ -76,15 +76,6 @@ class Reply:
     whole: bool
     sizes: tuple[tuple[int, int], ...]
     seconds: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Generation:
-    """What `generation_config.json` of a checkpoint says that matters here. stated: whether it names a penalty."""
-
-    eos_ids: tuple[int, ...]
-    repetition_penalty: float
-    stated: bool
 
 
 class QwenVLAsker:
@@ -188,18 +179,6 @@ class QwenVLAsker:
             if str(token) in sentence:
                 raise AffordanceError(Code.BAD_INPUT, f'the sentence holds {token}, which has a meaning to the model')
         return sentence
-
-
-def read_generation(folder: Path, tokenizer: QwenTokenizer) -> Generation:
-    """Return what ends an answer and the penalty that the official `generate` applies with this folder."""
-    file = folder / 'generation_config.json'
-    stored: dict[str, Any] = read_json(file) if file.is_file() else {}
-    eos = stored.get('eos_token_id')
-    if eos is None:
-        eos = read_json(folder / 'config.json').get('eos_token_id')
-    ids = tokenizer.eos_ids if eos is None else tuple(int(each) for each in (eos if isinstance(eos, list) else [eos]))
-    penalty = stored.get('repetition_penalty')
-    return Generation(ids, 1.0 if penalty is None else float(penalty), stated=penalty is not None)
 
 
 def _source(options: TextOptions, folder: Path) -> QwenVLSource:
