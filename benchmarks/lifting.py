@@ -27,7 +27,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')  # before numpy is imported
 import cv2
 import numpy as np
 from lifting_jaws import Jaws
-from lifting_scenes import ANSWERS, Asked, Place, Shot, answers, places, shot
+from lifting_scenes import ANSWERS, Asked, Place, Shot, answers, peers, places, shot
 from rich.console import Console
 from rich.table import Table
 
@@ -38,7 +38,7 @@ from affordance_ros.geometry.scene_cloud import SceneCloud
 from affordance_ros.grasping.candidates import GraspSettings
 from affordance_ros.grasping.gripper import gripper_preset
 from affordance_ros.grasping.ranking import grasp_contact
-from affordance_ros.results import Contact, Frame
+from affordance_ros.results import Contact
 
 SILENT_M = 0.020
 OURS = 'affordance_ros'
@@ -67,24 +67,6 @@ class Row:
     width_mm: float = float('nan')
     lower_bound: bool = False
     silent: bool = False
-
-
-def peers(frame: Frame, asked: Asked) -> dict[str, np.ndarray | None]:
-    """Return what the three simple methods answer, None where they see no depth."""
-    assert frame.depth is not None
-    u, v = int(asked.pixel[0]), int(asked.pixel[1])
-    found: dict[str, np.ndarray | None] = {}
-    for name, reach in (('single pixel', 0), ('window median', 5)):
-        window = frame.depth[max(0, v - reach) : v + reach + 1, max(0, u - reach) : u + reach + 1]
-        valid = window[np.isfinite(window) & (window > 0)]
-        found[name] = deproject([asked.pixel], [np.median(valid)], frame.intrinsics)[0] if len(valid) else None
-    rows, columns = np.nonzero(asked.region & np.isfinite(frame.depth))
-    found['mask centroid'] = None
-    if len(rows):
-        cloud = deproject(np.column_stack((columns, rows)), frame.depth[rows, columns], frame.intrinsics)
-        away = np.linalg.norm(cloud - cloud.mean(axis=0), axis=1)
-        found['mask centroid'] = cloud[away <= away.mean() + 2 * away.std()].mean(axis=0)
-    return found
 
 
 def row_of(seed: int, seen: Shot, place: Place, asked: Asked) -> tuple[Row, Lifted]:

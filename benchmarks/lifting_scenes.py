@@ -10,6 +10,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from affordance_ros.datasets.scene_views import canonical_point
+from affordance_ros.geometry.camera import deproject
 from affordance_ros.geometry.depth import NOISE_PRESETS, NoiseModel
 from affordance_ros.results import Boxes, Frame, Heatmap, Intrinsics, Keypoints, Masks, Prediction, Query
 from affordance_ros.scenes import Scene, SensorModel, View, sample_scene
@@ -224,3 +225,21 @@ def _box(whole: PartTruth, rng: np.random.Generator) -> Asked:
     inside = (u >= box[0]) & (u <= box[2]) & (v >= box[1]) & (v <= box[3])
     told = Prediction('truth', Query(text='the object'), boxes=Boxes(box[None]))
     return Asked(ANSWERS[4], told, ((box[:2] + box[2:]) / 2).round(), inside)
+
+
+def peers(frame: Frame, asked: Asked) -> dict[str, np.ndarray | None]:
+    """Return what the three simple methods answer, None where they see no depth."""
+    assert frame.depth is not None
+    u, v = int(asked.pixel[0]), int(asked.pixel[1])
+    found: dict[str, np.ndarray | None] = {}
+    for name, reach in (('single pixel', 0), ('window median', 5)):
+        window = frame.depth[max(0, v - reach) : v + reach + 1, max(0, u - reach) : u + reach + 1]
+        valid = window[np.isfinite(window) & (window > 0)]
+        found[name] = deproject([asked.pixel], [np.median(valid)], frame.intrinsics)[0] if len(valid) else None
+    rows, columns = np.nonzero(asked.region & np.isfinite(frame.depth))
+    found['mask centroid'] = None
+    if len(rows):
+        cloud = deproject(np.column_stack((columns, rows)), frame.depth[rows, columns], frame.intrinsics)
+        away = np.linalg.norm(cloud - cloud.mean(axis=0), axis=1)
+        found['mask centroid'] = cloud[away <= away.mean() + 2 * away.std()].mean(axis=0)
+    return found

@@ -37,20 +37,10 @@ def contact_on(
     }
     if number < settings.min_points:
         return too_few(spot, number, counts)
-    surface = joined(window, span)
     pixel, filled = _pixel(window, spot, inside)
-    rows, columns = _sampled(surface)
-    flat = rays(np.stack((window.columns[columns], window.rows[rows]), axis=1), intrinsics)[:, :2]
-    z = window.z[rows, columns]
-    at = rays([pixel], intrinsics)[0]
-    size = max(settings.window_m / float(z[len(z) // 2]), 2.5 / intrinsics.fx)
-    fit = fit_surface(
-        flat, at[:2], z, size, window.sigma_m, _strip(window, pixel, (rows, columns), (size, intrinsics.fx))
-    )
+    fit, wide = _fitted(window, span, pixel, lens)
     depth = float(np.clip(fit.depth_m, span[0], span[1]))
-    point = at * depth
-    wide = np.empty((len(z), 3))
-    wide[:, :2], wide[:, 2] = flat * z[:, None], z
+    point = rays([pixel], intrinsics)[0] * depth
     axis, anisotropy = main_axis(wide, fit.normal)
     noise = settings.noise.sigma(depth)
     return Contact(
@@ -79,6 +69,21 @@ def contact_on(
             'moved_px': float(np.hypot(pixel[0] - spot.pixel[0], pixel[1] - spot.pixel[1])),
         },
     )
+
+
+def _fitted(
+    window: Window, span: tuple[float, float], pixel: tuple[float, float], lens: tuple[Intrinsics, LiftSettings]
+) -> tuple[SurfaceFit, Array]:
+    """Return the fit of a surface at a pixel, and its points (N, 3) as far as it was followed."""
+    intrinsics, settings = lens
+    place = _sampled(joined(window, span))
+    rows, columns = place
+    flat = rays(np.stack((window.columns[columns], window.rows[rows]), axis=1), intrinsics)[:, :2]
+    z = window.z[place]
+    size = max(settings.window_m / float(z[len(z) // 2]), 2.5 / intrinsics.fx)
+    strip = _strip(window, pixel, place, (size, intrinsics.fx))
+    fit = fit_surface(flat, rays([pixel], intrinsics)[0, :2], z, size, window.sigma_m, strip)
+    return fit, np.concatenate((flat * z[:, None], z[:, None]), axis=1)
 
 
 def too_few(spot: Spot, number: int, counts: dict[str, float]) -> Abstention:
