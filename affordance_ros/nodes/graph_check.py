@@ -62,7 +62,7 @@ def _node(graph: GraphListener, name: str) -> Iterator[Finding]:
         '' if state == 'active' else WAYS.get(state, f'ros2 lifecycle set {name} configure, then activate; see its log')
     )
     yield 'ok' if state == 'active' else 'missing', name, f'state: {state}', way
-    status = graph.diagnostics(name)
+    status = graph.diagnostics(name, state)
     if status is None:
         yield 'note', f'{name} diagnostics', 'none heard', 'is /diagnostics remapped?'
         return
@@ -94,7 +94,7 @@ def _state(graph: GraphListener, name: str) -> str:
 
 def _cameras(graph: GraphListener, name: str) -> Iterator[Finding]:
     """What the cameras of an affordance node publish, whether or not the node is active."""
-    status = graph.diagnostics(name)
+    status = graph.status.get(name)
     if status is None:
         return  # that was said already
     response = graph.call(GetParameters, f'{name}/get_parameters', names=list(JUDGING))

@@ -93,9 +93,15 @@ class GraphListener:
                 return done.result()
         return None
 
-    def diagnostics(self, name: str) -> Any:
-        """Return the newest status of a node, None when none comes."""
-        return self.until(lambda: self.status.get(name))
+    def diagnostics(self, name: str, state: str) -> Any:
+        """Return the status of a node in a state, not one of before; the newest when none comes, None without any."""
+
+        def current() -> Any:
+            status = self.status.get(name)
+            told = {entry.key: entry.value for entry in status.values} if status else {}
+            return status if told.get('state') == state else None
+
+        return self.until(current, min(self.wait_s, SILENT_S)) or self.until(lambda: self.status.get(name))
 
     def listen(self, topics: Iterable[str], seconds: float) -> None:
         """Collect messages of image and camera info topics for a while, longer where nothing has come yet."""
