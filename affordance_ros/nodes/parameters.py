@@ -16,6 +16,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.grasping.candidates import GraspSettings
 from affordance_ros.nodes.request_line import POLICIES
 
 Parameters = TypeVar('Parameters')
@@ -188,7 +189,9 @@ class TargetParameters:
     run_timeout_s: float = setting(30.0, 'time for one request, seconds', low=0.1, high=3600.0, live=True)
     run_max_requests: int = setting(4, 'requests at a time; more are refused as BUSY', low=1, high=8, live=True)
     window_m: float = setting(0.008, 'radius of the window about a point, metres', low=0.001, high=0.05, live=True)
-    min_score: float = setting(0.05, 'targets below are refused as LOW_SCORE', low=0.0, high=1.0, live=True)
+    min_score: float = setting(
+        GraspSettings.min_score, 'targets below are refused as LOW_SCORE', low=0.0, high=1.0, live=True
+    )
     per_contact: int = setting(1, 'most targets for one contact, each unlike the others', low=1, high=20, live=True)
     obstacles: bool = setting(default=False, doc='send the table and the held things as solids', live=True)
 
