@@ -3,7 +3,8 @@
 """Planes and quadratics in inverse depth over discs and half discs of several radii, all from the same moments.
 
 Every weighted least squares fit needs sums of products of the same six terms; one matrix product gives the sums of all
-neighbourhoods. What is expected of a surface (it is not seen edge-on, thin parts are round) enters as a Gaussian prior.
+neighbourhoods of a surface. What is expected of a surface (it is not seen edge-on, thin parts are round) enters as a
+Gaussian prior. All surfaces of a frame are fitted together (K of them): there are few numbers and many steps.
 """
 
 from dataclasses import dataclass
@@ -12,165 +13,178 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affordance_ros.geometry.thin import Strip
+from affordance_ros.geometry.samples import Samples
 
 Array = npt.NDArray[Any]
 RADII = (0.6, 1.0, 1.6, 3.0)  # in units of the window
 HALVES = 6
 FEWEST = 10
-SLOPE, BEND_M = 1.0, 0.006  # priors: tangent of a slope, depth by which a surface bends over one window
-FACING = 0.5  # tangent by which the middle of a thin part may turn away
-_TINY = {size: 1e-9 * np.eye(size) for size in (3, 6)}
+DISCS, PLANES, FITS = 4, 4 * (1 + HALVES), 4 * (2 + HALVES)  # planes of discs, of half discs, then quadratics of discs
+TINY = 1e-9
 _ANGLES = np.arange(HALVES) * 2 * np.pi / HALVES
 _SIDES = np.stack((np.cos(_ANGLES), np.sin(_ANGLES)), axis=1)
-_FIRST, _SECOND = np.triu_indices(6)  # the 21 different products of six terms
-_PAIRS = np.zeros((6, 6), int)
-_PAIRS[_FIRST, _SECOND] = _PAIRS[_SECOND, _FIRST] = np.arange(21)
-_SQUARE = _PAIRS.ravel()
-
-
-@dataclass(frozen=True)
-class Samples:
-    """offset: (2, N) in windows. design: (6, N). value: (N,) inverse depth less its middle, in noise. away: (N,)."""
-
-    offset: Array
-    design: Array
-    value: Array
-    away: Array
-    middle: float
-    unit: float
-    window: float
-    prior: tuple[Array, Array]
-    thin: bool
+# Rows of the products: the six terms, then value times 1, x, y, value squared: enough for planes. The others follow.
+_POWERS = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
+_HIGHER = ((3, 0), (2, 1), (1, 2), (0, 3), (4, 0), (3, 1), (2, 2), (1, 3), (0, 4))
+_ROW = {power: row for row, power in enumerate(_POWERS)} | {power: 13 + row for row, power in enumerate(_HIGHER)}
+_GRAM = np.array([[_ROW[a[0] + b[0], a[1] + b[1]] for b in _POWERS] for a in _POWERS])
+_RIGHT, _SQUARE, _PLANE_ROWS, _ROWS = np.array([6, 7, 8, 10, 11, 12]), 9, 10, 22
+IS_HALF = (np.arange(FITS) >= DISCS) & (np.arange(FITS) < PLANES)
+IS_BENT = np.arange(FITS) >= PLANES
+_OF_DISC = np.concatenate((np.arange(DISCS), np.repeat(np.arange(DISCS), HALVES), np.arange(DISCS)))
 
 
 @dataclass(frozen=True)
 class Fits:
-    """K fits with p parameters: solutions (K, p), covariance (K, p, p), residual variance (K,).
+    """K surfaces with F = 32 fits each: planes over four discs, over their half discs, quadratics over the discs.
 
-    weights: those of all neighbourhoods, and which of them belong to the fits. middle: (K, 2) of the samples.
-    count: degrees of freedom.
+    weights: (K, 28, N) which samples a plane was fitted to. usable: (K, F), which fits enough samples support.
+    solution: (K, F, 6), of planes the first three. variance: (K, F, 3) of value and slopes, spread: (K, 4) of the bends
+    of the quadratics, for noise 1. residual: (K, F) variance. free: (K, F) degrees of freedom. middle: (K, F, 2) of the
+    samples.
     """
 
-    weights: tuple[Array, Array]
+    weights: Array
+    usable: npt.NDArray[np.bool_]
     radius: Array
     solution: Array
-    covariance: Array
+    variance: Array
+    spread: Array
     residual: Array
-    count: Array
-    half: Array
+    free: Array
     middle: Array
 
 
-def samples_of(rays: Array, at: Array, z: Array, scale: tuple[float, float], strip: Strip | None) -> Samples:
-    """Return what is fitted: arguments as of `fit_surface`; scale: window, noise of one pixel."""
-    window, sigma_m = scale
-    inverse = 1 / z
-    middle = float(np.partition(inverse, len(inverse) // 2)[len(inverse) // 2])
-    unit = sigma_m * middle**2
-    x, y = offset = (rays - at).T / window
-    design = np.empty((6, len(z)))
-    design[0], design[1], design[2] = 1, x, y
-    design[3], design[4], design[5] = x * x, x * y, y * y
-    window_m = window / middle
-    slope, bend = SLOPE * window_m / sigma_m, BEND_M / sigma_m
-    prior = np.diag([0.0, slope**-2, slope**-2, *(bend**-2,) * 3])
-    expected = np.zeros(6)
-    if strip is not None:
-        _round_prior(prior, expected, strip, window_m / sigma_m)
-    value, away = (inverse - middle) / unit, np.sqrt(design[3] + design[5])
-    return Samples(offset, design, value, away, middle, unit, window, (prior, expected), strip is not None)
-
-
-def _round_prior(prior: Array, expected: Array, strip: Strip, unit: float) -> None:
-    """Write into prior (6, 6) and expected (6,) that a thin part is round: it bends across, and faces us amidst."""
-    (a, b), middle, half = strip.across, strip.middle, strip.half
-    prior[1:, 1:] = 0
-    prior[1, 1] = prior[2, 2] = (SLOPE * unit) ** -2
-    bend = -unit * 0.5 / max(half, 0.15)
-    rows = np.array([
-        (0, 0, 0, a * a, a * b, b * b),
-        (0, 0, 0, b * b, -a * b, a * a),
-        (0, 0, 0, -2 * a * b, a * a - b * b, 2 * a * b),
-        (0, a, b, 2 * middle * a * a, 2 * middle * a * b, 2 * middle * b * b),
-    ])  # fmt: skip
-    weighted = rows.T / np.array([0.7 * bend, 0.1 * unit, 0.1 * unit, FACING * unit]) ** 2
-    prior += weighted @ rows
-    expected += weighted[:, 0] * bend
-
-
-def all_fits(samples: Samples) -> tuple[Fits, Fits | None]:
-    """Return the planes (discs, then half discs) and the quadratics (discs) that enough samples support."""
-    radii = np.maximum(RADII, np.sort(samples.away)[min(FEWEST + 4, len(samples.away)) - 1] * 1.001)
-    discs = (samples.away <= radii[:, None]).astype(np.float64)
-    across = _SIDES @ samples.offset
-    halves = (discs[:, None] * (across >= -0.2 * radii[:, None, None])).reshape(-1, len(samples.away))
-    weights = np.concatenate((discs, halves))
-    design = samples.design
-    products = np.concatenate((design[_FIRST] * design[_SECOND], design * samples.value, samples.value[None] ** 2))
-    moments = weights @ products.T
-    gram, right, square = moments[:, _SQUARE].reshape(-1, 6, 6), moments[:, 21:27], moments[:, 27]
-    radius = np.concatenate((radii, np.repeat(radii, HALVES)))
-    half = np.arange(len(weights)) >= len(radii)
-    enough = gram[:, 0, 0] >= FEWEST
-    enough[len(radii) - 1] = True  # the largest disc serves where nothing else does
-    planes = _solved(samples, (weights, gram, right, square, radius, half), enough, 3)
-    bendable = (gram[:, 0, 0] >= 2 * FEWEST) & ~half
-    if not bendable.any():
-        return planes, None
-    return planes, _solved(samples, (weights, gram, right, square, radius, half), bendable, 6)
-
-
-def _solved(samples: Samples, moments: tuple[Array, ...], which: npt.NDArray[np.bool_], size: int) -> Fits:
-    """Solve the chosen fits with `size` parameters."""
-    gram, right, square, radius, half = (item[which] for item in moments[1:])
-    middle = gram[:, 0, 1:3] / np.maximum(gram[:, :1, 0], 1)
-    gram, right = gram[:, :size, :size], right[:, :size]
-    prior, expected = _prior(samples, size)
-    covariance = np.linalg.inv(gram + prior)
-    solution = (covariance @ (right + expected)[..., None])[..., 0]
-    left = square + (solution * ((gram @ solution[..., None])[..., 0] - 2 * right)).sum(axis=1)
-    free = np.maximum(gram[:, 0, 0] - size, 1.0)
+def all_fits(samples: Samples) -> Fits:
+    """Return the planes (discs, then half discs) and the quadratics (discs) of every surface."""
+    nth = np.minimum(FEWEST + 4, samples.number) - 1
+    reached = np.partition(samples.away, sorted(set(nth.tolist())), axis=1)[np.arange(len(nth)), nth]
+    radii = np.maximum(RADII, reached[:, None] * 1.001)
+    weights = _neighbourhoods(samples, radii)
+    products = _products(samples).transpose(0, 2, 1)
+    discs = weights[:, :DISCS] @ products
+    moments = np.concatenate((discs[..., :_PLANE_ROWS], weights[:, DISCS:] @ products[..., :_PLANE_ROWS]), axis=1)
+    usable = np.concatenate((moments[..., 0] >= FEWEST, discs[..., 0] >= 2 * FEWEST), axis=1)
+    usable[:, DISCS - 1] = True  # the largest disc serves where nothing else does
+    flat, variance = _planes(samples, moments)
+    bent, covariance = _quadratics(samples, discs)
+    solution = np.zeros((len(radii), FITS, 6))
+    solution[:, :PLANES, :3], solution[:, PLANES:] = flat, bent
+    left = np.concatenate((_left(moments, flat, 3), _left(discs, bent, 6)), axis=1)
+    count = np.concatenate((moments[..., 0], discs[..., 0]), axis=1)
+    free = np.maximum(count - np.where(IS_BENT, 6, 3), 1.0)
+    sums = np.concatenate((moments[..., 1:3], discs[..., 1:3]), axis=1)
+    diagonal = np.diagonal(covariance, axis1=2, axis2=3)
     return Fits(
-        (moments[0], np.flatnonzero(which)),
-        radius,
+        weights,
+        usable,
+        radii[:, _OF_DISC],
         solution,
-        covariance,
+        np.concatenate((variance, diagonal[..., :3]), axis=1),
+        diagonal[..., 3:].sum(axis=2),
         np.maximum(left, 0) / free,
         free,
-        half,
-        middle,
+        sums / np.maximum(count, 1)[..., None],
     )
 
 
-def _prior(samples: Samples, size: int) -> tuple[Array, Array]:
-    """Return precision (p, p) and information (p,) of what is expected of a surface: of a plane next to nothing."""
-    prior, expected = samples.prior
-    if size == 6:
-        return prior + _TINY[6], expected
-    return np.diag([0.0, prior[1, 1], prior[2, 2]]) + _TINY[3], np.zeros(3)
+def _neighbourhoods(samples: Samples, radii: Array) -> Array:
+    """Return (K, 28, N): 1 for the samples of each disc and of each half disc, which goes a little over its line."""
+    count, longest = samples.away.shape
+    weights = np.empty((count, PLANES, longest))
+    discs = weights[:, :DISCS]
+    discs[...] = samples.away[:, None] <= radii[..., None]
+    across = _SIDES @ samples.design[:, 1:3]
+    halves = weights[:, DISCS:].reshape(count, DISCS, HALVES, longest)
+    np.multiply(discs[:, :, None], across[:, None] >= -0.2 * radii[..., None, None], out=halves)
+    return weights
 
 
-def noise_of(fits: list[Fits]) -> float:
-    """Return the variance of the noise, in units of what was told: that of the fit that leaves least."""
-    least = min(float((fit.residual * (1 + np.sqrt(2 / fit.count))).min()) for fit in fits)
-    return float(np.clip(least, 1e-3, 2.0))
+def _products(samples: Samples) -> Array:
+    """Return (K, 22, N): what the moments are sums of."""
+    design, value = samples.design, samples.value
+    products = np.empty((len(value), _ROWS, value.shape[1]))
+    products[:, :6] = design
+    np.multiply(design[:, :3], value[:, None], out=products[:, 6:9])
+    np.multiply(value, value, out=products[:, _SQUARE])
+    np.multiply(design[:, 3:], value[:, None], out=products[:, 10:13])
+    square = design[:, 3:]
+    np.multiply(square, design[:, 1:2], out=products[:, 13:16])  # xxx, xxy, xyy
+    np.multiply(square[:, 2], design[:, 2], out=products[:, 16])
+    np.multiply(square, square[:, :1], out=products[:, 17:20])
+    np.multiply(square[:, 1:], square[:, 2:], out=products[:, 20:22])
+    return products
 
 
-def refined(samples: Samples, fits: Fits, index: int, noise: float) -> tuple[Array, float, int]:
-    """Return solution, residual variance and number of samples of a fit without what lies beyond 3 sigma of it."""
-    solution = fits.solution[index]
-    size = len(solution)
-    weights, which = fits.weights
-    used = weights[which[index]] > 0
-    prior, expected = _prior(samples, size)
-    design, value = samples.design[:size, used], samples.value[used]
+def _planes(samples: Samples, moments: Array) -> tuple[Array, Array]:
+    """Return solutions (K, 28, 3) and variances (K, 28, 3) of the planes, inverted in closed form."""
+    n, x, y, xx, xy, yy = (moments[..., row] for row in range(6))
+    firm = samples.prior[:, None, 1, 1] + TINY, samples.prior[:, None, 2, 2] + TINY
+    n, xx, yy = n + TINY, xx + firm[0], yy + firm[1]
+    nn, xn, yn = xx * yy - xy * xy, y * xy - x * yy, x * xy - y * xx
+    cc, cd, dd = n * yy - y * y, x * y - n * xy, n * xx - x * x
+    scale = 1 / (n * nn + x * xn + y * yn)
+    a, b, c = moments[..., 6], moments[..., 7], moments[..., 8]
+    solution = np.stack((nn * a + xn * b + yn * c, xn * a + cc * b + cd * c, yn * a + cd * b + dd * c), axis=2)
+    return solution * scale[..., None], np.stack((nn, cc, dd), axis=2) * scale[..., None]
+
+
+def _quadratics(samples: Samples, moments: Array) -> tuple[Array, Array]:
+    """Return solutions (K, 4, 6) and covariances (K, 4, 6, 6) of the quadratics."""
+    covariance = np.linalg.inv(moments[..., _GRAM] + (samples.prior + TINY * np.eye(6))[:, None])
+    return (covariance @ (moments[..., _RIGHT] + samples.expected[:, None])[..., None])[..., 0], covariance
+
+
+def _left(moments: Array, solution: Array, size: int) -> Array:
+    """Return the sums of squares (K, F) that fits with `size` parameters leave."""
+    gram, right = moments[..., _GRAM[:size, :size]], moments[..., _RIGHT[:size]]
+    fitted = (gram @ solution[..., None])[..., 0]
+    return np.asarray(moments[..., _SQUARE] + (solution * (fitted - 2 * right)).sum(axis=2))
+
+
+def noise_of(fits: Fits) -> Array:
+    """Return the variance of the noise (K,), in units of what was told: that of the fit that leaves least."""
+    least = np.where(fits.usable, fits.residual * (1 + np.sqrt(2 / fits.free)), np.inf).min(axis=1)
+    return np.clip(least, 1e-3, 2.0)
+
+
+def refined(samples: Samples, fits: Fits, which: tuple[Array, Array], noise: Array) -> tuple[Array, Array, Array]:
+    """Return solutions (R, 6), residual variances (R,) and numbers of samples (R,) without what errs beyond 3 sigma.
+
+    which: surface and fit of each. noise: (K,).
+    """
+    surface, fit = which
+    size = np.where(IS_BENT[fit], 6, 3)
+    used = fits.weights[surface, np.where(IS_BENT[fit], fit - PLANES, fit)]
+    design, value = samples.design[surface], samples.value[surface]
+    prior, expected = _priors(samples, surface, size)
+    limit = 3 * np.sqrt(np.maximum(noise[surface], 0.25 * fits.residual[surface, fit]))
+    solution, number = fits.solution[surface, fit], used.sum(axis=1)
+    going = np.ones(len(fit), bool)
     for _ in range(2):
-        scatter = np.abs(value - solution @ design)
-        close = scatter <= 3 * np.sqrt(max(noise, 0.25 * float(fits.residual[index])))
-        if close.all() or close.sum() < max(FEWEST, size + 4):
+        close = used * (np.abs(value - (solution[:, None] @ design)[:, 0]) <= limit[:, None])
+        rest = close.sum(axis=1)
+        going &= (rest < number) & (rest >= np.maximum(FEWEST, size + 4))
+        if not going.any():
             break
-        design, value = design[:, close], value[close]
-        solution = np.linalg.solve(design @ design.T + prior, design @ value + expected)
-    left = value - solution @ design
-    return solution, float(left @ left) / max(len(value) - size, 1), len(value)
+        used, number = np.where(going[:, None], close, used), np.where(going, rest, number)
+        weighted = design * used[:, None]
+        gram, right = weighted @ design.transpose(0, 2, 1), (weighted @ value[..., None])[..., 0]
+        bent = np.arange(6) < size[:, None]
+        gram, right = np.where(bent[:, None] & bent[..., None], gram, 0) + prior, np.where(bent, right, 0) + expected
+        solution = np.where(going[:, None], np.linalg.solve(gram, right[..., None])[..., 0], solution)
+    left = (value - (solution[:, None] @ design)[:, 0]) * used
+    return solution, (left * left).sum(axis=1) / np.maximum(number - size, 1), number
+
+
+def _priors(samples: Samples, surface: Array, size: Array) -> tuple[Array, Array]:
+    """Return precision (R, 6, 6) and information (R, 6) of what is expected: of a plane next to nothing.
+
+    Planes have six parameters here as well, the last three held at 0.
+    """
+    whole = samples.prior[surface] + TINY * np.eye(6)
+    plane = np.zeros_like(whole)
+    for index, least in enumerate((0, samples.prior[surface, 1, 1], samples.prior[surface, 2, 2], 1, 1, 1)):
+        plane[:, index, index] = least + TINY
+    bent = size == 6
+    return np.where(bent[:, None, None], whole, plane), np.where(bent[:, None], samples.expected[surface], 0)
