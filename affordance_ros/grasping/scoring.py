@@ -3,6 +3,7 @@
 """What a grasp is worth: a product of named sub-scores, and a cheap guess of it before the closer look."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class Judged:
     opening_m: float
     sub_scores: dict[str, float]
 
-    @property
+    @cached_property
     def score(self) -> float:
         """In [0, 1]."""
         return float(np.prod(list(self.sub_scores.values())))
@@ -42,16 +43,27 @@ def promise(found: Candidates, anchor: Anchor, gripper: GripperSettings) -> Arra
     return np.asarray(room * slope * axis * deep * (0.65 + 0.35 * np.clip(found.square, 0, 1)))
 
 
-def sub_scores(
-    measured: Closing, anchor: Anchor, contact: Contact, gripper: GripperSettings, *, whole: bool
-) -> dict[str, float]:
-    """Return what a grasp is worth apart from the space around it, in [0, 1]. whole: a region says what to hold."""
+def of_anchor(anchor: Anchor, contact: Contact, *, whole: bool) -> dict[str, float]:
+    """Return the sub-scores that every grasp at an anchor shares, in [0, 1]. whole: a region says what to hold.
+
+    No grasp there can be worth more than their product.
+    """
     rough = max(0.0, contact.evidence.get('roughness', 1.0) - 1)
-    square = float(np.clip(-measured.pose[:3, 2] @ anchor.normal, 0, 1))
-    across = np.sqrt(max(0.0, 1 - float(measured.pose[:3, 1] @ anchor.axis) ** 2))
     scores = {
         'depth': float(np.sqrt(np.clip(contact.valid_ratio, 0, 1)) * np.clip(contact.inlier_ratio + 0.5, 0, 1)),
         'surface': float(np.clip(1.1 - 0.1 * rough, 0.5, 1)),
+        'place': _place(anchor.distance_m, whole=whole),
+    }
+    if np.isfinite(contact.score):
+        scores['model'] = float(np.clip(contact.score, 0, 1))
+    return scores
+
+
+def of_closing(measured: Closing, anchor: Anchor, gripper: GripperSettings) -> dict[str, float]:
+    """Return what the part between the jaws is worth, in [0, 1], whatever stands around it."""
+    square = float(np.clip(-measured.pose[:3, 2] @ anchor.normal, 0, 1))
+    across = np.sqrt(max(0.0, 1 - float(measured.pose[:3, 1] @ anchor.axis) ** 2))
+    return {
         'width': float(np.clip(1.25 - 0.6 * measured.width_m / gripper.max_aperture_m, 0.1, 1))
         * (0.75 if measured.lower_bound else 1.0),
         'antipodal': _antipodal(measured),
@@ -60,11 +72,7 @@ def sub_scores(
         # A wall is held from its rim, along its face; everything else from the side that it shows.
         'approach': 1.0 if measured.wall else 0.75 + 0.25 * square,
         'reach': _reach(measured),
-        'place': _place(anchor.distance_m, whole=whole),
     }
-    if np.isfinite(contact.score):
-        scores['model'] = float(np.clip(contact.score, 0, 1))
-    return scores
 
 
 def _place(distance_m: float, *, whole: bool) -> float:

@@ -5,6 +5,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,9 @@ from affordance_ros.geometry.surface import Plane
 from affordance_ros.grasping.candidates import Anchor, Candidates, GraspSettings, fitting, orientations
 from affordance_ros.grasping.clearance import Surroundings, clearance
 from affordance_ros.grasping.closing import Closing, closeup, closing
+from affordance_ros.grasping.distinct import distinct
 from affordance_ros.grasping.gripper import GripperSettings
-from affordance_ros.grasping.scoring import Judged, promise, sub_scores
+from affordance_ros.grasping.scoring import Judged, of_anchor, of_closing, promise
 from affordance_ros.grasping.unseen import hidden_fingers, hidden_palm
 from affordance_ros.results import Contact
 
@@ -47,7 +49,10 @@ class Task:
 
 @dataclass
 class Search:
-    """What was tried so far: the accepted grasps, the least own width, the fewest points touched, how many tries."""
+    """What was tried so far: the accepted grasps, the least own width, the fewest points touched, how many tries.
+
+    to_beat: a grasp that is worth no more than this is not among the targets and needs no closer look.
+    """
 
     accepted: list[Judged]
     fitted: int = 0
@@ -56,10 +61,22 @@ class Search:
     thickest_m: float = 0.0
     slipping: int = 0
     blind: int = 0
+    to_beat: float = 0.0
+
+    def accept(self, judged: Judged, settings: GraspSettings) -> None:
+        """Take a grasp, and ask that later ones are worth more than the last of the targets so far."""
+        self.accepted.append(judged)
+        if judged.score > self.to_beat:
+            chosen = distinct(self.accepted, settings)
+            worst = chosen[settings.per_contact - 1].score if len(chosen) >= settings.per_contact else 0.0
+            self.to_beat = worst if worst >= settings.min_score else 0.0
 
 
 def try_anchor(anchor: Anchor, task: Task, search: Search) -> None:
     """Try one anchor and note what came of it."""
+    shared = of_anchor(anchor, task.contact, whole=task.region is not None)
+    if prod(shared.values()) <= search.to_beat:
+        return
     cloud, plane, gripper, settings = task.cloud, task.plane, task.gripper, task.settings
     offsets, _ = cloud.near(anchor.point, PROFILE_M)
     profile = offsets
@@ -95,13 +112,14 @@ def try_anchor(anchor: Anchor, task: Task, search: Search) -> None:
         if max(measured.slope, measured.taper) > SLIPS:
             search.slipping += 1
             continue
-        for judged in _opened(measured, anchor, task, around):
+        known = shared | of_closing(measured, anchor, gripper)
+        for judged in _opened(measured, known, task, around, search.to_beat):
             search.touching = min(search.touching, judged.clearance.touching)
             if judged.sub_scores['seen'] < BLIND:
                 search.blind += 1
                 break
             if judged.clearance.touching <= settings.touching and judged.clearance.table_m >= settings.table_m - 1e-4:
-                search.accepted.append(judged)
+                search.accept(judged, settings)
                 break
 
 
@@ -126,16 +144,25 @@ def _tip_heights(anchor: Anchor, found: Candidates, gripper: GripperSettings, pl
     return np.asarray(base + found.insert_m * (found.rotations[:, :, 2] @ normal) + sides - spread)
 
 
-def _opened(measured: Closing, anchor: Anchor, task: Task, around: Surroundings) -> Iterator[Judged]:
-    """Yield the grasp with the jaws open by the full margin, then by half of it."""
-    gripper, settings = task.gripper, task.settings
+def _opened(
+    measured: Closing, known: dict[str, float], task: Task, around: Surroundings, to_beat: float
+) -> Iterator[Judged]:
+    """Yield the grasp with the jaws open by the full margin, then by half of it, as long as it may beat others.
+
+    known: the sub-scores of what lies between the jaws.
+    """
+    gripper, settings, best = task.gripper, task.settings, prod(known.values())
+    if best <= to_beat:
+        return
+    palm = hidden_palm(measured.pose, settings.pregrasp_m, task.cloud, gripper)
     for share in (1.0, 0.5):
+        if best * (0.7 + 0.3 * share) * (1 - 0.6 * palm) <= to_beat:
+            return
         margin = share * (settings.margin_m + WIDER * measured.width_m)
         opening = min(gripper.max_aperture_m, measured.width_m + 2 * margin)
         room = clearance(measured.pose, opening, around, gripper, settings.pregrasp_m)
         hidden = hidden_fingers(measured.pose, opening, task.cloud, gripper)
-        palm = hidden_palm(measured.pose, settings.pregrasp_m, task.cloud, gripper)
-        scores = sub_scores(measured, anchor, task.contact, gripper, whole=task.region is not None) | {
+        scores = known | {
             'seen': (1 - hidden) ** 4 * (1 - 0.6 * palm),
             'clearance': (0.7 + 0.3 * share) * float(np.clip(0.5 + 0.5 * room.free_m / settings.clearance_m, 0, 1)),
         }
