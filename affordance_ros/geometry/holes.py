@@ -60,10 +60,9 @@ def flying(depth: Depth, jump_m: float) -> Mask:
     lies before both of its neighbours.
     """
     found = np.zeros(depth.shape, bool)
-    for before, here, after in (
-        (np.s_[:-2], np.s_[1:-1], np.s_[2:]),
-        (np.s_[:, :-2], np.s_[:, 1:-1], np.s_[:, 2:]),
-    ):
-        up, down = depth[here] - depth[before], depth[after] - depth[here]
-        found[here] |= (np.minimum(np.abs(up), np.abs(down)) > jump_m) & (up * down > 0)
+    down, across = depth[1:] - depth[:-1], depth[:, 1:] - depth[:, :-1]
+    for leap in (down > jump_m, down < -jump_m):  # twice in a row in the same direction
+        found[1:-1] |= leap[1:] & leap[:-1]
+    for leap in (across > jump_m, across < -jump_m):
+        found[:, 1:-1] |= leap[:, 1:] & leap[:, :-1]
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from affordance_ros.errors import AffordanceError, Code
-from affordance_ros.geometry.contacts import contact_on, too_few
+from affordance_ros.geometry.contacts import Seen, contacts_on, seen_on, too_few
 from affordance_ros.geometry.depth import check_units
 from affordance_ros.geometry.lift_settings import LiftSettings
 from affordance_ros.geometry.region import settled
@@ -40,14 +40,14 @@ def lift_places(frame: Frame, prediction: Prediction, settings: LiftSettings) ->
     refused = _unfit(frame)
     if refused is not None:
         return [Lifted(refused)]
-    found = []
     spots = spots_of(prediction)
-    table = table_of(frame, settings.noise, settings.range_m) if spots else None
-    for spot in spots:
-        place = settled(frame, spot, settings, table)
-        found += [Lifted(item, place.region) for item in lift_spots(frame, place, settings, table)]
-    if found:
-        return found
+    if spots:
+        table = table_of(frame, settings.noise, settings.range_m)
+        places = [settled(frame, spot, settings, table) for spot in spots]
+        seen = [_seen(frame, place, settings, table) for place in places]
+        regions = [place.region for place, items in zip(places, seen, strict=True) for _ in items]
+        items = _lifted(frame, [item for items in seen for item in items], settings)
+        return [Lifted(item, region) for item, region in zip(items, regions, strict=True)]
     if prediction.hands:
         text = 'nobody judged which hand acts, so no end of a path counts'
         return [Lifted(Abstention(Code.EMPTY_MODEL_OUTPUT, f"{text}; ask for one: task 'right_hand' or 'left_hand'"))]
@@ -81,7 +81,19 @@ def lift_spots(
 
     Returns two contacts where another surface beside the pixel competes (see `ties`); the likelier one comes first.
     """
+    return _lifted(frame, _seen(frame, spot, settings, table), settings)
+
+
+def _lifted(frame: Frame, found: list[Seen | Abstention], settings: LiftSettings) -> list[Contact | Abstention]:
+    """Return the same with a contact for every surface."""
     assert frame.intrinsics is not None
+    seen = [item for item in found if isinstance(item, Seen)]
+    contacts = iter(contacts_on(seen, frame.intrinsics, settings))
+    return [item if isinstance(item, Abstention) else next(contacts) for item in found]
+
+
+def _seen(frame: Frame, spot: Spot, settings: LiftSettings, table: Plane | None) -> list[Seen | Abstention]:
+    """Return the surface that counts at a spot, the one that competes with it if any, or an abstention."""
     window = look(frame, spot, settings, table)
     if isinstance(window, Abstention):
         return [window]
@@ -99,5 +111,4 @@ def lift_spots(
     if tied:
         window.counts['tie'] = 1.0
     chosen = spans[: 2 if settings.ties == 'both' and tied else 1]
-    lens = frame.intrinsics, settings
-    return [contact_on(window, spot, span, lens, len(spans)) for span in chosen]
+    return [seen_on(window, spot, span, settings, len(spans)) for span in chosen]

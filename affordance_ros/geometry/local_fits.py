@@ -145,7 +145,7 @@ def _left(moments: Array, solution: Array, size: int) -> Array:
 def noise_of(fits: Fits) -> Array:
     """Return the variance of the noise (K,), in units of what was told: that of the fit that leaves least."""
     least = np.where(fits.usable, fits.residual * (1 + np.sqrt(2 / fits.free)), np.inf).min(axis=1)
-    return np.clip(least, 1e-3, 2.0)
+    return np.asarray(np.clip(least, 1e-3, 2.0))
 
 
 def refined(samples: Samples, fits: Fits, which: tuple[Array, Array], noise: Array) -> tuple[Array, Array, Array]:

@@ -54,18 +54,26 @@ def crop(
 
 def main_axis(points: Array, normal: Array) -> tuple[Array, float]:
     """Return the unit tangent direction along which points (N, 3) extend most, and its anisotropy in [0, 1]."""
-    x, y, z = (float(value) for value in normal)
-    side = np.array((y, -x, 0.0) if abs(z) < 0.9 else (0.0, z, -y))  # normal x (0, 0, 1), or normal x (1, 0, 0)
-    side /= np.sqrt(side @ side)
-    a, b, c = (float(value) for value in side)
-    other = np.array((y * c - z * b, z * a - x * c, x * b - y * a))
-    flat = points @ np.stack((side, other), axis=1)
-    flat -= flat.mean(axis=0)
-    (xx, xy), (_, yy) = (flat.T @ flat / max(1, len(points))).tolist()
-    middle, spread = (xx + yy) / 2, float(np.hypot((xx - yy) / 2, xy))
-    angle = 0.5 * float(np.arctan2(2 * xy, xx - yy))
-    least, most = max(middle - spread, 0.0), max(middle + spread, 1e-18)
-    return np.cos(angle) * side + np.sin(angle) * other, 1 - float(np.sqrt(least / most))
+    centred = points - points.mean(axis=0)
+    axes, anisotropy = main_axes((centred.T @ centred / max(1, len(points)))[None], np.asarray(normal)[None])
+    return axes[0], float(anisotropy[0])
+
+
+def main_axes(covariance: Array, normals: Array) -> tuple[Array, Array]:
+    """Return the same for K clouds of covariance (K, 3, 3) with normals (K, 3): axes (K, 3), anisotropies (K,)."""
+    x, y, z = normals.T
+    none, facing = np.zeros_like(x), np.abs(z) >= 0.9
+    side = np.where(facing, (none, z, -y), (y, -x, none)).T  # normal x (1, 0, 0), or normal x (0, 0, 1)
+    side /= np.sqrt((side * side).sum(axis=1, keepdims=True))
+    (a, b, c) = side.T
+    other = np.stack((y * c - z * b, z * a - x * c, x * b - y * a), axis=1)
+    frame = np.stack((side, other), axis=1)
+    flat = frame @ covariance @ frame.transpose(0, 2, 1)
+    xx, xy, yy = flat[:, 0, 0], flat[:, 0, 1], flat[:, 1, 1]
+    middle, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    angle = 0.5 * np.arctan2(2 * xy, xx - yy)
+    least, most = np.maximum(middle - spread, 0.0), np.maximum(middle + spread, 1e-18)
+    return np.cos(angle)[:, None] * side + np.sin(angle)[:, None] * other, 1 - np.sqrt(least / most)
 
 
 @dataclass(frozen=True)

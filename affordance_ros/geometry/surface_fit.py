@@ -10,19 +10,21 @@ several radii and planes also to half discs, all at once from shared moments. Ea
 variance, plus what its residual has in excess of the noise. Their weighted mean is the answer.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from affordance_ros.geometry.local_fits import Fits, Samples, all_fits, noise_of, refined, samples_of
-from affordance_ros.geometry.thin import Strip
+from affordance_ros.geometry.local_fits import IS_BENT, IS_HALF, PLANES, Fits, all_fits, noise_of, refined
+from affordance_ros.geometry.samples import Measured, Samples, samples_of
 
 Array = npt.NDArray[Any]
 BIAS = 1.8  # slope error of a fit whose residual exceeds the noise by 1 over a disc of radius 1
 LEAST_NOISE = 1.0  # share of the told variance that is counted at least: real noise is not white
 SLOPE_POWER, DEPTH_POWER = 3, 2  # how strongly the fits that err less outweigh the others
+_REACH = np.where(IS_HALF, 0.6, 1.0)
 
 
 @dataclass(frozen=True)
@@ -45,93 +47,85 @@ class SurfaceFit:
     half: bool
 
 
-def fit_surface(  # noqa: PLR0913 - one surface and what is known of it
-    rays: Array, at: Array, z: Array, window: float, sigma_m: float, strip: Strip | None = None
-) -> SurfaceFit:
-    """Fit the surface under the ray `at` (2,), in normalised image coordinates (x / z, y / z).
+def fit_surface(surface: Measured) -> SurfaceFit:
+    """Fit one surface."""
+    return fit_surfaces([surface])[0]
 
-    Args:
-        rays: (N, 2) normalised image coordinates of the measured pixels of one surface.
-        at: (2,) where depth and normal are wanted.
-        z: (N,) depth in metres.
-        window: radius of the window in normalised image coordinates.
-        sigma_m: standard deviation of one depth pixel here, metres.
-        strip: the strip that the surface forms in the image, in windows about `at`, if it is a thin part.
-    """
-    samples = samples_of(rays, at, z, (window, sigma_m), strip)
-    planes, bent = all_fits(samples)
-    families = [planes] if bent is None else [planes, bent]
-    noise = noise_of(families)
-    bend = _bend(bent, noise) if bent is not None and samples.thin else None
-    risks = [_risks(fit, noise) for fit in families]
-    if bend is not None:
-        risks[0] = risks[0][0] + _leaning(planes, bend, noise), risks[0][1]
-    steep, off = (np.concatenate(parts) for parts in zip(*risks, strict=True))
-    slopes, values = (np.concatenate([fit.solution[:, part] for fit in families]) for part in (slice(1, 3), 0))
-    best, nearest = int(steep.argmin()), int(off.argmin())
-    chosen, inliers, residual = _refined_at(samples, families, best, noise)
-    slopes[best] = chosen[1:3]
-    values[nearest] = (chosen if nearest == best else _refined_at(samples, families, nearest, noise)[0])[0]
+
+def fit_surfaces(surfaces: Sequence[Measured]) -> list[SurfaceFit]:
+    """Fit every surface under its ray `at`; those of one frame together take little longer than one of them."""
+    if not surfaces:
+        return []
+    samples = samples_of(surfaces)
+    fits = all_fits(samples)
+    noise = noise_of(fits)
+    steep, off = _risks(samples, fits, noise)
+    each = np.arange(len(surfaces))
+    best, nearest = steep.argmin(axis=1), off.argmin(axis=1)
+    which = np.concatenate((each, each)), np.concatenate((best, nearest))
+    solution, residual, inliers = refined(samples, fits, which, noise)
+    slopes, values = fits.solution[..., 1:3], fits.solution[..., 0]
+    slopes[each, best], values[each, nearest] = solution[: len(each), 1:3], solution[len(each) :, 0]
     # The fits overlap and err differently: their mean, weighted by what each may err, is better than the best one.
     weight = _weights(steep, SLOPE_POWER)
-    tilt, tilt_error = weight @ slopes * samples.unit / window, float(weight @ steep)
+    tilt = (weight[:, None] @ slopes)[:, 0] * (samples.unit / samples.window)[:, None]
+    tilt_error = _mean(weight, steep)
     weight = _weights(off, DEPTH_POWER)
-    inverse = max(samples.middle + samples.unit * float(weight @ values), 1e-6)
-    normal = -np.array([tilt[0], tilt[1], inverse - tilt @ at])
-    length = float(np.sqrt(normal @ normal))
-    family, index = _place(families, best)
+    inverse = np.maximum(samples.middle + samples.unit * _mean(weight, values), 1e-6)
+    normal = -np.column_stack((tilt, inverse - (tilt * samples.at).sum(axis=1)))
+    length = np.sqrt((normal * normal).sum(axis=1))
     metres = samples.unit / inverse**2
-    return SurfaceFit(
+    columns = (
         1 / inverse,
-        normal / length,
-        float(np.sqrt(weight @ off)) * metres,
-        float(np.sqrt(tilt_error / 2)) * samples.unit / window / length,
-        float(np.sqrt(residual)) * metres,
-        inliers,
-        float(family.radius[index]),
-        family is bent,
-        bool(family.half[index]),
+        np.sqrt(_mean(weight, off)) * metres,
+        np.sqrt(tilt_error / 2) * samples.unit / samples.window / length,
+        np.sqrt(residual[: len(each)]) * metres,
+        inliers[: len(each)].astype(int),
+        fits.radius[each, best],
+        IS_BENT[best],
+        IS_HALF[best],
     )
+    found = zip(normal / length[:, None], *(column.tolist() for column in columns), strict=True)
+    return [SurfaceFit(depth, unit, *others) for unit, depth, *others in found]
 
 
 def _weights(risk: Array, power: float) -> Array:
-    """Return (K,): how much each fit counts; their sum is 1."""
-    weight = (risk.min() / risk) ** power
-    return np.asarray(weight / weight.sum())
+    """Return (K, F): how much each fit counts; their sum is 1."""
+    weight = (risk.min(axis=1, keepdims=True) / risk) ** power
+    return np.asarray(weight / weight.sum(axis=1, keepdims=True))
 
 
-def _risks(fit: Fits, noise: float) -> tuple[Array, Array]:
-    """Return the expected squared errors (K,) of slope and value: what noise does, and what the residual tells."""
-    excess = np.maximum(0, fit.residual - noise * (1 + 2 * np.sqrt(2 / fit.count)))
-    variance = max(noise, LEAST_NOISE)
-    diagonal = np.diagonal(fit.covariance, axis1=1, axis2=2)
-    reach = fit.radius * np.where(fit.half, 0.6, 1.0)
-    steep = variance * (diagonal[:, 1] + diagonal[:, 2]) + BIAS**2 * excess / reach**2
-    return steep, variance * diagonal[:, 0] + excess
+def _mean(weight: Array, values: Array) -> Array:
+    """Return the weighted means (K,) of values (K, F); what does not count may be infinite."""
+    return np.asarray((weight * np.where(weight > 0, values, 0)).sum(axis=1))
 
 
-def _place(families: list[Fits], index: int) -> tuple[Fits, int]:
-    """Return the family of a fit and its index there."""
-    first = len(families[0].radius)
-    return (families[0], index) if index < first else (families[1], index - first)
+def _risks(samples: Samples, fits: Fits, noise: Array) -> tuple[Array, Array]:
+    """Return the expected squared errors (K, F) of slope and value: what noise does, and what the residual tells.
+
+    Those of fits that too few samples support are infinite.
+    """
+    told = noise[:, None]
+    excess = np.maximum(0, fits.residual - told * (1 + 2 * np.sqrt(2 / fits.free)))
+    variance = np.maximum(told, LEAST_NOISE)
+    steep = variance * (fits.variance[..., 1] + fits.variance[..., 2]) + BIAS**2 * excess / (fits.radius * _REACH) ** 2
+    off = variance * fits.variance[..., 0] + excess
+    if samples.thin.any():
+        leaning = np.where(fits.usable[:, PLANES:].any(axis=1) & samples.thin, 1.0, 0.0)
+        steep[:, :PLANES] += leaning[:, None] * _leaning(fits, excess, variance)
+    return np.where(fits.usable, steep, np.inf), np.where(fits.usable, off, np.inf)
 
 
-def _refined_at(samples: Samples, families: list[Fits], index: int, noise: float) -> tuple[Array, int, float]:
-    """Return solution, number of samples and residual variance of a fit without its outliers."""
-    solution, residual, number = refined(samples, *_place(families, index), noise)
-    return solution, number, residual
+def _leaning(fits: Fits, excess: Array, variance: Array) -> Array:
+    """Return (K, 28): squared slope errors of planes whose samples are not about the pixel, on a surface that bends.
 
-
-def _bend(bent: Fits, noise: float) -> tuple[Array, float]:
-    """Return the second derivatives (2, 2) of the surface and the variance of one, by the best quadratic."""
-    spread = np.trace(bent.covariance[:, 3:, 3:], axis1=1, axis2=2)
-    excess = np.maximum(0, bent.residual - noise * (1 + 2 * np.sqrt(2 / bent.count)))
-    best = int((max(noise, LEAST_NOISE) * spread + excess / bent.radius**4).argmin())
-    xx, xy, yy = bent.solution[best, 3:]
-    return np.array([[2 * xx, xy], [xy, 2 * yy]]), float(spread[best])
-
-
-def _leaning(fit: Fits, bend: tuple[Array, float], noise: float) -> Array:
-    """Return (K,): squared slope errors of planes whose samples are not about the pixel, on a surface that bends."""
-    (second, spread), variance = bend, max(noise, LEAST_NOISE)
-    return np.asarray(((fit.middle @ second) ** 2).sum(axis=1) + variance * spread * (fit.middle**2).sum(axis=1))
+    How it bends is what the quadratic tells that errs least.
+    """
+    bent = np.s_[:, PLANES:]
+    risk = variance * fits.spread + excess[bent] / fits.radius[bent] ** 4
+    best = np.where(fits.usable[bent], risk, np.inf).argmin(axis=1)
+    each = np.arange(len(best))
+    xx, xy, yy = fits.solution[each, PLANES + best, 3:].T[..., None]
+    x, y = np.moveaxis(fits.middle[:, :PLANES], 2, 0)
+    shift = (2 * xx * x + xy * y) ** 2 + (xy * x + 2 * yy * y) ** 2
+    return np.asarray(shift + variance * fits.spread[each, best][:, None] * (x * x + y * y))

@@ -48,9 +48,11 @@ def heights(z: Array, place: tuple[Array, Array], table: Plane, intrinsics: Intr
     columns, rows = place
     if any(intrinsics.distortion):
         return np.asarray(z * _along(table.normal, place, intrinsics) - table.offset)
-    x = (columns - intrinsics.cx) / intrinsics.fx * table.normal[0]
-    y = (rows - intrinsics.cy) / intrinsics.fy * table.normal[1]
-    return np.asarray(z * (x[None] + y[:, None] + table.normal[2]) - table.offset)
+    x = (columns - intrinsics.cx) * (table.normal[0] / intrinsics.fx)
+    y = (rows - intrinsics.cy) * (table.normal[1] / intrinsics.fy) + table.normal[2]
+    height: Array = z * (x.astype(z.dtype) + y.astype(z.dtype)[:, None])
+    height -= table.offset
+    return height
 
 
 def _along(normal: Array, place: tuple[Array, Array], intrinsics: Intrinsics) -> Array:
@@ -74,8 +76,14 @@ def least_height(sigma_m: float) -> float:
     return 0.9 * sigma_m + LEAST_M
 
 
-def median_of(values: Array, size: int) -> Array:
-    """Return the median of size x size values, NaN where the value itself is not known; unknown ones count as far."""
-    known = np.isfinite(values)
-    smooth = cv2.medianBlur(np.where(known, values, NO_DEPTH).astype(np.float32), size)
-    return np.where(known, np.where(smooth == NO_DEPTH, values, smooth), np.nan)
+def median_of(values: Array, size: int, unknown: float = np.nan) -> Array:
+    """Return the median (float32) of size x size values, which counts unknown ones (NaN) as far off.
+
+    unknown: what stands where the value itself is not known.
+    """
+    far = np.isnan(values)
+    known = np.where(far, NO_DEPTH, values).astype(np.float32, copy=False)
+    smooth = cv2.medianBlur(known, size)
+    np.copyto(smooth, known, where=smooth == NO_DEPTH)
+    np.copyto(smooth, np.float32(unknown), where=far)
+    return np.asarray(smooth)

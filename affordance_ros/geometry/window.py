@@ -14,7 +14,7 @@ from affordance_ros.geometry.holes import MOST_PX, STEEP, fill_holes, flying
 from affordance_ros.geometry.lift_settings import LiftSettings
 from affordance_ros.geometry.spots import Spot
 from affordance_ros.geometry.surface import Plane
-from affordance_ros.geometry.table import SMOOTH_PX, heights, least_height, median_of
+from affordance_ros.geometry.table import NO_DEPTH, SMOOTH_PX, heights, least_height, median_of
 from affordance_ros.results import Abstention, Frame, Intrinsics
 
 Array = npt.NDArray[Any]
@@ -35,8 +35,9 @@ class Window:
 
     z: (h, w) metres, NaN where nothing was measured, where a pixel flies, where the region ends and on the table below
     a thing. whole: the same with small holes filled. seen: all that was measured. columns, rows: image coordinates of
-    the crop. away: (h, w) distance to the pixel in pixels. inside: (h, w), what lies within radius_px. sigma_m: noise
-    of one pixel here. pixel_m: size of a pixel of the crop. step: of the crop in pixels of the image. counts: evidence.
+    the crop. core: the part of the crop that holds all within radius_px; away, inside: of the core, distance to the
+    pixel in pixels, and what lies within radius_px. sigma_m: noise of one pixel here. pixel_m: size of a pixel of the
+    crop. step: of the crop in pixels of the image. counts: evidence.
     """
 
     z: Array
@@ -44,6 +45,7 @@ class Window:
     seen: Array
     columns: Array
     rows: Array
+    core: tuple[slice, slice]
     away: Array
     inside: Mask
     radius_px: int
@@ -51,6 +53,11 @@ class Window:
     pixel_m: float
     step: int
     counts: dict[str, float]
+
+    def own(self, span: tuple[float, float]) -> Mask:
+        """Return what of the core lies within radius_px and in a span of depth."""
+        z = self.z[self.core]
+        return np.asarray(self.inside & (z >= span[0]) & (z <= span[1]))
 
 
 def look(frame: Frame, spot: Spot, settings: LiftSettings, table: Plane | None = None) -> Window | Abstention:
@@ -91,26 +98,30 @@ def _measured(frame: Frame, spot: Spot, middle: float, settings: LiftSettings) -
     rows, columns = _around(v, frame.height, reach, step), _around(u, frame.width, reach, step)
     crop = slice(rows[0], rows[-1] + 1, step), slice(columns[0], columns[-1] + 1, step)
     z = frame.depth[crop]
-    away = np.sqrt(((columns - u) ** 2)[None] + ((rows - v) ** 2)[:, None])
+    core = _core(rows, v, radius), _core(columns, u, radius)
+    away = np.sqrt(((columns[core[1]] - u) ** 2)[None] + ((rows[core[0]] - v) ** 2)[:, None])
     inside = away <= radius
     valid = (z >= near) & (z <= far)
     sigma, pixel_m = settings.noise.sigma(middle), step * middle / focal
-    z = np.where(valid, z, UNKNOWN)
-    valid &= ~flying(z, max(6 * sigma, 0.006) + STEEP * pixel_m)
+    valid &= ~flying(np.where(valid, z, UNKNOWN), max(6 * sigma, 0.006) + STEEP * pixel_m)
     z = seen = np.where(valid, z, UNKNOWN)
     if spot.region is not None:
         allowed = spot.region[crop]
-        inside &= allowed
+        inside &= allowed[core]
         valid &= allowed
         z = np.where(valid, z, UNKNOWN)
-    z = z.astype(np.float64)
-    asked, measured = max(1, int(np.count_nonzero(inside))), int(np.count_nonzero(valid & inside))
+    asked, measured = max(1, int(np.count_nonzero(inside))), int(np.count_nonzero(valid[core] & inside))
     counts = {'valid_ratio': measured / asked, 'valid_points': float(measured), 'window_px': float(radius)}
     whole, counts['filled_ratio'] = z, 0.0
     if np.count_nonzero(valid) < WHOLE * valid.size:
         whole, filled = fill_holes(z, sigma, pixel_m, max(2, MOST_PX // step))
-        counts['filled_ratio'] = int(np.count_nonzero(filled & inside)) / asked
-    return Window(z, whole, seen, columns, rows, away, inside, radius, sigma, pixel_m, step, counts)
+        counts['filled_ratio'] = int(np.count_nonzero(filled[core] & inside)) / asked
+    return Window(z, whole, seen, columns, rows, core, away, inside, radius, sigma, pixel_m, step, counts)
+
+
+def _core(at: Array, center: float, radius: int) -> slice:
+    """Return which of the coordinates (ascending) lie within a radius of a coordinate."""
+    return slice(int(at.searchsorted(center - radius)), int(at.searchsorted(center + radius, 'right')))
 
 
 def _without(window: Window, table: Plane, intrinsics: Intrinsics) -> Window:
@@ -118,17 +129,20 @@ def _without(window: Window, table: Plane, intrinsics: Intrinsics) -> Window:
     height = heights(window.whole, (window.columns, window.rows), table, intrinsics)
     smooth = median_of(height, SMOOTH_PX)
     least = least_height(window.sigma_m)
-    around = np.isfinite(smooth) & (window.away <= max(1.5, 0.15 * window.radius_px) * max(1.0, window.step))
+    near = smooth[window.core]
+    around = np.isfinite(near) & (window.away <= max(1.5, 0.15 * window.radius_px) * max(1.0, window.step))
     if not around.any():
         return window
     # The smoothed height runs a pixel or two over an edge: the bottom of a bowl beside its rim is not high.
-    own = around & np.isfinite(window.z) & (window.away <= 1.5 * window.step)
-    raw = middle_of(height[own]) + window.sigma_m / 2 if own.any() else np.inf
-    here = min(middle_of(smooth[around]), raw)
+    own = around & np.isfinite(window.z[window.core]) & (window.away <= 1.5 * window.step)
+    raw = middle_of(height[window.core][own]) + window.sigma_m / 2 if own.any() else np.inf
+    here = min(middle_of(near[around]), raw)
     if here < 1.5 * least:
         return window
-    upper = ~(smooth < max(min(0.5 * here, least), 0.35 * min(here, 0.02)))
-    return replace(window, z=np.where(upper, window.z, np.nan), whole=np.where(upper, window.whole, np.nan))
+    lower = smooth < max(min(0.5 * here, least), 0.35 * min(here, 0.02))
+    z = np.where(lower, UNKNOWN, window.z)
+    whole = z if window.whole is window.z else np.where(lower, UNKNOWN, window.whole)
+    return replace(window, z=z, whole=whole)
 
 
 def _around(center: float, size: int, reach: int, step: int) -> npt.NDArray[np.int64]:
@@ -161,14 +175,17 @@ def surfaces(window: Window, spot: Spot, settings: LiftSettings) -> list[tuple[f
     The median would be the table beside a thin handle; the nearest significant surface is the handle. Only where the
     pixels right under the spot clearly belong to a farther surface does that one come first.
     """
-    chosen = window.inside & np.isfinite(window.z)
-    z, away = window.z[chosen], window.away[chosen]
-    order = np.argsort(z)
-    ordered = z[order]
-    gap = max(4 * window.sigma_m, 0.004)
-    ends = np.flatnonzero(np.diff(ordered) > gap)
-    group = np.empty(len(z), int)
-    group[order] = np.searchsorted(ends, np.arange(len(z)), side='left')
+    measured = window.z[window.core]
+    chosen = window.inside & np.isfinite(measured)
+    z = measured[chosen]
+    if not len(z):
+        return []
+    ordered = np.sort(z)
+    ends = np.flatnonzero(ordered[1:] - ordered[:-1] > max(4 * window.sigma_m, 0.004))
+    if not len(ends):
+        return [(float(ordered[0]), float(ordered[-1]))]
+    away, group = window.away[chosen], np.empty(len(z), int)
+    group[np.argsort(z)] = np.searchsorted(ends, np.arange(len(z)), side='left')
     weight = np.bincount(group, np.exp(-2 * (away / window.radius_px) ** 2))
     significant = weight >= settings.min_surface * weight.sum()
     significant &= np.bincount(group) >= min(settings.min_points, len(z))
@@ -196,18 +213,17 @@ def joined(window: Window, span: tuple[float, float]) -> Mask:
 
     Jumps are looked for after a median of 3x3 or 5x5 pixels, which keeps edges and takes most of the noise.
     """
-    known = np.isfinite(window.whole)
-    smooth = median_of(window.whole, 5 if window.sigma_m > window.pixel_m else 3)
-    smooth = np.where(known, smooth, -1000).astype(np.float32)
-    own = window.inside & (window.z >= span[0]) & (window.z <= span[1])
-    seed = int(np.where(own, window.away, np.inf).argmin())
-    row, column = divmod(seed, own.shape[1])
+    smooth = median_of(window.whole, 5 if window.sigma_m > window.pixel_m else 3, unknown=float(NO_DEPTH))
+    own = window.own(span)
+    row, column = divmod(int(np.where(own, window.away, np.inf).argmin()), own.shape[1])
+    row, column = row + window.core[0].start, column + window.core[1].start
     jump = max(1.5 * window.sigma_m, 0.002) + STEEP * window.pixel_m
-    mask = np.zeros((own.shape[0] + 2, own.shape[1] + 2), np.uint8)
+    mask = np.zeros((smooth.shape[0] + 2, smooth.shape[1] + 2), np.uint8)
     cv2.floodFill(smooth, mask, (column, row), 0, jump, jump, 8 | cv2.FLOODFILL_MASK_ONLY | (1 << 8))
     reached = mask[1:-1, 1:-1].astype(bool) & np.isfinite(window.z)
-    reached &= ~window.inside | own  # what the split took from the window stays out
-    return np.asarray(reached | own)
+    reached[window.core] &= ~window.inside | own  # what the split took from the window stays out
+    reached[window.core] |= own
+    return np.asarray(reached)
 
 
 def middle_of(values: Array) -> float:

@@ -5,7 +5,8 @@
 import numpy as np
 import pytest
 
-from affordance_ros.geometry.surface_fit import fit_surface
+from affordance_ros.geometry.samples import Measured
+from affordance_ros.geometry.surface_fit import fit_surface, fit_surfaces
 from affordance_ros.geometry.thin import Strip, strip_of
 
 WINDOW_M, PITCH = 0.008, 0.001
@@ -32,7 +33,7 @@ def tilted(degrees: float) -> np.ndarray:
 @pytest.mark.parametrize('tilt', [0, 25, 50, 65])
 def test_a_clean_plane_is_exact(tilt: float) -> None:
     rays = patch()
-    fit = fit_surface(rays, np.zeros(2), plane_depth(rays, 0.6, tilted(tilt)), WINDOW_M / 0.6, 0.0005)
+    fit = fit_surface(Measured(rays, np.zeros(2), plane_depth(rays, 0.6, tilted(tilt)), WINDOW_M / 0.6, 0.0005))
     assert fit.depth_m == pytest.approx(0.6, abs=2e-5)
     assert angle(fit.normal, tilted(tilt)) < 0.5
     assert not fit.half
@@ -45,7 +46,7 @@ def test_errors_are_as_large_as_told(tilt: float) -> None:
     turns, shifts, told = [], [], []
     for seed in range(60):
         noisy = true + np.random.default_rng(seed).normal(0, sigma, len(true))
-        fit = fit_surface(rays, np.zeros(2), noisy, WINDOW_M / 0.6, sigma)
+        fit = fit_surface(Measured(rays, np.zeros(2), noisy, WINDOW_M / 0.6, sigma))
         turns.append(np.radians(angle(fit.normal, tilted(tilt))))
         shifts.append(fit.depth_m - 0.6)
         told.append((fit.normal_sigma, fit.depth_sigma_m))
@@ -61,7 +62,7 @@ def test_beside_a_crease_the_own_side_counts() -> None:
     depth = np.where(rays[:, 0] < 0, plane_depth(rays, 0.6, left), plane_depth(rays, 0.6, right))
     depth += np.random.default_rng(0).normal(0, 0.0005, len(depth))
     for x, normal in ((-0.006, left), (0.006, right)):
-        fit = fit_surface(rays, np.array([x / 0.6, 0]), depth, WINDOW_M / 0.6, 0.0005)
+        fit = fit_surface(Measured(rays, np.array([x / 0.6, 0]), depth, WINDOW_M / 0.6, 0.0005))
         assert angle(fit.normal, normal) < 4
 
 
@@ -70,7 +71,7 @@ def test_a_few_wrong_pixels_do_not_matter() -> None:
     depth = plane_depth(rays, 0.6, tilted(20))
     depth += np.random.default_rng(0).normal(0, 0.001, len(depth))
     depth[np.random.default_rng(1).random(len(depth)) < 0.02] += 0.03
-    fit = fit_surface(rays, np.zeros(2), depth, WINDOW_M / 0.6, 0.001)
+    fit = fit_surface(Measured(rays, np.zeros(2), depth, WINDOW_M / 0.6, 0.001))
     assert fit.depth_m == pytest.approx(0.6, abs=0.0015)
     assert angle(fit.normal, tilted(20)) < 8
 
@@ -92,8 +93,8 @@ def test_the_outline_of_a_thin_part_tells_where_its_side_faces() -> None:
         rays, depth, normal = stick(0.005, seed)
         at = np.array([0.005 / 0.9, 0])
         strip = Strip(np.array([1.0, 0]), -0.005 / WINDOW_M, 1.0)
-        blind.append(angle(fit_surface(rays, at, depth, WINDOW_M / 0.9, 0.003).normal, normal))
-        knowing.append(angle(fit_surface(rays, at, depth, WINDOW_M / 0.9, 0.003, strip).normal, normal))
+        blind.append(angle(fit_surface(Measured(rays, at, depth, WINDOW_M / 0.9, 0.003)).normal, normal))
+        knowing.append(angle(fit_surface(Measured(rays, at, depth, WINDOW_M / 0.9, 0.003, strip)).normal, normal))
     assert np.median(knowing) < 12
     assert np.median(knowing) < 0.8 * np.median(blind)
 
@@ -116,3 +117,21 @@ def test_a_strip_must_stand_before_both_of_its_sides() -> None:
     round_patch = np.hypot(across, along) < 0.8
     depth = np.where(round_patch, 0.6, 0.7)
     assert strip_of(offset[:, round_patch], depth[round_patch], lambda: (offset, depth), (WINDOW_M, 0.001)) is None
+
+
+def test_surfaces_fitted_together_are_fitted_as_alone() -> None:
+    rays, rng = patch(), np.random.default_rng(3)
+    strip = Strip(np.array([1.0, 0]), -0.005 / WINDOW_M, 1.0)
+    sticks, depth, _ = stick(0.005, 1)
+    surfaces = [
+        Measured(rays, np.zeros(2), plane_depth(rays, 0.6, tilted(50)), WINDOW_M / 0.6, 0.0005),
+        Measured(sticks, np.array([0.005 / 0.9, 0]), depth, WINDOW_M / 0.9, 0.003, strip),
+        Measured(rays[:14], rays[7], 0.5 + rng.normal(0, 0.001, 14), WINDOW_M / 0.5, 0.001),
+    ]
+    assert fit_surfaces([]) == []
+    for together, surface in zip(fit_surfaces(surfaces), surfaces, strict=True):
+        alone = fit_surface(surface)
+        assert together.depth_m == pytest.approx(alone.depth_m, abs=1e-9)
+        assert angle(together.normal, alone.normal) < 1e-3
+        assert together.inliers == alone.inliers
+        assert together.residual_m == pytest.approx(alone.residual_m, rel=1e-6)
