@@ -3,6 +3,8 @@
 """A closer look at one grasp: exact width, the turn that squares the jaws to the part, what of it was seen."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from math import atan, cos, radians, sin
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from affordance_ros.geometry.quantiles import quantiles
 from affordance_ros.geometry.scene_cloud import SceneCloud
 from affordance_ros.geometry.surface import Plane, crop
 from affordance_ros.grasping.candidates import Anchor, Candidates
+from affordance_ros.grasping.ends import ends_by_strip
 from affordance_ros.grasping.friction import across_fingers, friction_needed
 from affordance_ros.grasping.gripper import GripperSettings
 from affordance_ros.grasping.walls import SHEET_M, wall_between
@@ -23,8 +26,10 @@ REACH_M = 0.075
 RIM_M = 0.003
 BACK_M = 0.004  # the sides are compared at the tips and this much before them
 TURNS = 2  # a wall is squared twice: the second time to what lies between the turned jaws
-LARGEST_TURN = np.radians(30)
+QUARTERS = np.arange(5) / 4
+LARGEST_TURN = radians(30)
 CELLS, PAD_M, GIVE_M = 5, 0.022, 0.0012  # cells of a pad, its length, how far it gives way
+CORNERS = np.column_stack(np.divmod(np.arange(CELLS**2), CELLS)) / CELLS  # (25, 2) along x and z, in pads
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,11 @@ class Closeup:
     asked: npt.NDArray[np.bool_] | None
     pitch_m: float
     sigma_m: float = 0.0
+
+    @cached_property
+    def across(self) -> Array:
+        """(3, N) the points, each coordinate in one piece."""
+        return np.ascontiguousarray(self.points.T)
 
 
 @dataclass(frozen=True)
@@ -87,23 +97,25 @@ def closing(  # noqa: PLR0913 - one candidate and what it is tried on
     """Measure one candidate on the fine cloud; None when the part does not lie between the jaws."""
     rotation, insert = found.rotations[index], float(found.insert_m[index])
     low, high = float(found.low_m[index]), float(found.high_m[index])
+    half = gripper.finger_width_m / 2
     for turn in range(TURNS + 1):
-        local = near.points @ rotation
-        half = gripper.finger_width_m / 2
-        slab = (np.abs(local[:, 0]) <= half) & (local[:, 2] < insert)
-        slab &= (local[:, 1] > low - RIM_M) & (local[:, 1] < high + RIM_M)
-        part = local[slab]
-        if len(part) < 6:
+        x, y, z = local = rotation.T @ near.across
+        slab = np.flatnonzero((np.abs(x) <= half) & (z < insert) & (y > low - RIM_M) & (y < high + RIM_M))
+        if len(slab) < 6:
             return None
-        angle, taper = _misfit(part, (-half, half), 0)
-        tilt, _ = _misfit(part, (insert - 0.014, insert), 2)
+        part = local[:, slab].T  # each coordinate lies in one piece
         wall = wall_between(part, half, insert, near.sigma_m)
-        if wall is not None:
-            angle, tilt = (float(np.clip(turn, -LARGEST_TURN, LARGEST_TURN)) for turn in (wall.angle, wall.tilt))
-        if turn == (1 if wall is None else TURNS) or max(abs(angle), abs(tilt)) < np.radians(3 if wall is None else 1):
+        if wall is None:
+            angle, taper = _misfit(part, (-half, half), 0)
+            tilt, _ = _misfit(part, (insert - 0.014, insert), 2)
+        else:
+            angle, tilt = (min(max(turn, -LARGEST_TURN), LARGEST_TURN) for turn in (wall.angle, wall.tilt))
+        if turn == (1 if wall is None else TURNS) or max(abs(angle), abs(tilt)) < radians(3 if wall is None else 1):
             break
         rotation = rotation @ _turns(angle, tilt)
         low, high = low - RIM_M, high + RIM_M
+    if wall is not None:
+        _, taper = _misfit(part, (-half, half), 0)
     pad = near.pitch_m / 2
     first, last = quantiles(part[:, 1], 0.01, 0.99)
     first, last = first - pad, last + pad
@@ -125,7 +137,7 @@ def closing(  # noqa: PLR0913 - one candidate and what it is tried on
 
 def _turns(angle: float, tilt: float) -> Array:
     """Return the rotation that turns the hand by `angle` about its approach and then tips it by `tilt` about x."""
-    c, s, k, t = np.cos(angle), np.sin(angle), np.cos(tilt), np.sin(tilt)
+    c, s, k, t = cos(angle), sin(angle), cos(tilt), sin(tilt)
     tipped = np.array([[1.0, 0, 0], [0, k, t], [0, -t, k]])
     return np.asarray(np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]]) @ tipped)
 
@@ -135,28 +147,25 @@ def _misfit(part: Array, bounds: tuple[float, float], along: int) -> tuple[float
 
     along: 0 compares the ends across the fingers (x), 2 along the approach (z), as for the leaning wall of a bowl.
     """
-    edges = np.linspace(*bounds, 5)
-    places, lows, highs = [], [], []
-    for left, right in zip(edges[:-1], edges[1:], strict=True):
-        strip = part[(part[:, along] >= left) & (part[:, along] < right), 1]
-        if len(strip) >= 3:
-            places.append((left + right) / 2)
-            low, high = quantiles(strip, 0.03, 0.97)
-            lows.append(low)
-            highs.append(high)
-    if len(places) < 3:
+    edges = bounds[0] + (bounds[1] - bounds[0]) * QUARTERS
+    # The strips before the first edge and after the last are those of points that are not asked for.
+    ends, number = ends_by_strip(part[:, 1], np.searchsorted(edges, part[:, along], 'right'), 6, 0.03)
+    known = np.flatnonzero(number[1:5] >= 3)
+    if len(known) < 3:
         return 0.0, 0.0
-    x = np.array(places) - np.mean(places)
-    slopes = [float(x @ np.array(ends) / (x @ x)) for ends in (lows, highs)]
-    if along == 2 and max(highs) - min(lows) < SHEET_M and len(places) == 4:
+    ends = ends[:, 1 + known]
+    x = (known - known.sum() / len(known)) * ((bounds[1] - bounds[0]) / 4)
+    slopes = (ends @ x / (x @ x)).tolist()
+    if along == 2 and float(ends[1].max() - ends[0].min()) < SHEET_M and len(known) == 4:
         # Of a wall the camera sees one face and the rim: the straighter end is the face.
-        bends = [float(np.ptp(ends - slope * x)) for ends, slope in zip((lows, highs), slopes, strict=True)]
-        slopes = [slopes[int(np.argmin(bends))]] * 2
+        rest = ends - np.outer(slopes, x)
+        bends = (rest.max(axis=1) - rest.min(axis=1)).tolist()
+        slopes = [slopes[0] if bends[0] <= bends[1] else slopes[1]] * 2
     steeper = max(abs(slopes[0]), abs(slopes[1]))
     if abs(slopes[0] - slopes[1]) > 0.5 * steeper + 0.1:
         return 0.0, steeper  # the ends run apart: a taper, not a turn
-    turn = float(np.clip(np.arctan(np.mean(slopes)), -LARGEST_TURN, LARGEST_TURN))
-    return turn, steeper
+    turn = atan((slopes[0] + slopes[1]) / 2)
+    return min(max(turn, -LARGEST_TURN), LARGEST_TURN), steeper
 
 
 def _friction(part: Array, half: float, insert: float, sigma_m: float) -> float:
@@ -167,17 +176,17 @@ def _friction(part: Array, half: float, insert: float, sigma_m: float) -> float:
 
 def _skew(part: Array, half: float, insert: float) -> float:
     """Return how far apart, along the pads and per width, the jaws first meet the two ends: 0 is straight opposite."""
-    across = np.clip((part[:, 0] / (2 * half) + 0.5) * CELLS, 0, CELLS - 1e-6).astype(int)
-    deep = np.clip((1 + (part[:, 2] - insert) / PAD_M) * CELLS, 0, CELLS - 1e-6).astype(int)
+    across = np.minimum(np.maximum((part[:, 0] / (2 * half) + 0.5) * CELLS, 0), CELLS - 1e-6).astype(int)
+    deep = np.minimum(np.maximum((1 + (part[:, 2] - insert) / PAD_M) * CELLS, 0), CELLS - 1e-6).astype(int)
     cell = across * CELLS + deep
     low, high = np.full(CELLS**2, np.inf), np.full(CELLS**2, -np.inf)
     np.minimum.at(low, cell, part[:, 1])
     np.maximum.at(high, cell, part[:, 1])
-    x, z = np.divmod(np.arange(CELLS**2), CELLS)
-    places = np.column_stack((x * 2 * half, z * PAD_M)) / CELLS
+    places = CORNERS * (2 * half, PAD_M)
     first, last = np.flatnonzero(low <= low.min() + GIVE_M), np.flatnonzero(high >= high.max() - GIVE_M)
-    away = np.linalg.norm(places[first][:, None] - places[last][None], axis=2).min()
-    return float(away) / max(float(high.max() - low.min()), 1e-3)
+    between = places[first][:, None] - places[last][None]
+    away = float(np.einsum('ijk,ijk->ij', between, between).min()) ** 0.5
+    return away / max(float(high.max() - low.min()), 1e-3)
 
 
 def _slope(part: Array, insert: float, ends: tuple[float, float]) -> float:

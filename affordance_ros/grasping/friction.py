@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affordance_ros.geometry.quantiles import quantiles
+from affordance_ros.grasping.ends import ends_by_strip
 
 Array = npt.NDArray[Any]
 GIVE_M = 0.0006  # how far a pad gives way
 NOISE = 0.25  # of the noise of one pixel is left in a face that is fitted to many
 COLUMNS, FINE = 7, 13
+STEPS = np.linspace(0, 1, FINE)
 
 
 @dataclass(frozen=True)
@@ -42,22 +43,21 @@ def friction_needed(faces: Faces, sigma_m: float = 0.0) -> float:
     give = max(GIVE_M, NOISE * sigma_m)
     first = np.flatnonzero(faces.low <= faces.low.min() + give)
     last = np.flatnonzero(faces.high >= faces.high.max() - give)
-    across = np.maximum(faces.high[last][None] - faces.low[first][:, None], 1e-4)
-    line = np.concatenate((faces.places[last][None] - faces.places[first][:, None], across[..., None]), axis=2)
-    needs = [
-        _tangents(line, np.column_stack((-faces.low_slope[first], np.ones(len(first))))[:, None]),
-        _tangents(line, np.column_stack((-faces.high_slope[last], np.ones(len(last))))[None]),
-    ]
-    return float(np.maximum(*needs).min())
+    x, z = ((faces.places[last, axis] - faces.places[first, axis][:, None]) for axis in (0, 1))
+    y = np.maximum(faces.high[last] - faces.low[first][:, None], 1e-4)
+    length = x * x + y * y + z * z
+    lower, upper = faces.low_slope[first, :, None], faces.high_slope[last].T
+    needs = [_tangents(y - x * a - z * b, length * (1 + a * a + b * b)) for a, b in ((lower[:, 0], lower[:, 1]), upper)]
+    return float(np.sqrt(np.maximum(*needs).min()))
 
 
-def _tangents(line: Array, normal: Array) -> Array:
-    """Return the tangent of the angle between vectors (..., 3); large when they point apart."""
-    along = (line * normal).sum(axis=-1)
-    # The length of the cross product, which numpy is slow to take of many vectors.
-    lengths = (line * line).sum(axis=-1) * (normal * normal).sum(axis=-1)
-    aside = np.sqrt(np.maximum(lengths - along * along, 0))
-    return np.where(along > 1e-9, aside / np.maximum(along, 1e-9), 99.0)
+def _tangents(along: Array, lengths: Array) -> Array:
+    """Return the square of the tangent of the angle between vectors; large when they point apart.
+
+    along: their product. lengths: the product of their squared lengths.
+    """
+    squared = along * along
+    return np.where(along > 1e-9, np.maximum(lengths / np.maximum(squared, 1e-18) - 1, 0), 99.0**2)
 
 
 def across_fingers(part: Array, half: float) -> Faces | None:
@@ -65,24 +65,23 @@ def across_fingers(part: Array, half: float) -> Faces | None:
 
     half: of the finger's width.
     """
-    edges = np.linspace(-half, half, COLUMNS + 1)
-    column = np.clip(np.digitize(part[:, 0], edges) - 1, 0, COLUMNS - 1)
-    ends = np.full((2, COLUMNS), np.nan)
-    for index in range(COLUMNS):
-        y = part[column == index, 1]
-        if len(y) >= 3:
-            ends[:, index] = quantiles(y, 0.03, 0.97)
-    known = np.isfinite(ends[0])
-    if known.sum() < 5:
+    column = np.floor((part[:, 0] / (2 * half) + 0.5) * COLUMNS).astype(int)
+    ends, number = ends_by_strip(part[:, 1], np.minimum(np.maximum(column, 0), COLUMNS - 1), COLUMNS, 0.03)
+    known = np.flatnonzero(number >= 3)
+    if len(known) < 5:
         return None
-    middle = (edges[:-1] + edges[1:])[known] / 2
-    x = np.linspace(float(middle.min()), float(middle.max()), FINE)
-    low, high = np.polyfit(middle, ends[:, known].T, 2).T
-    flat = np.zeros(FINE)
-    return Faces(
-        np.column_stack((x, flat)),
-        np.polyval(low, x),
-        np.polyval(high, x),
-        np.column_stack((np.polyval(np.polyder(low), x), flat)),
-        np.column_stack((np.polyval(np.polyder(high), x), flat)),
-    )
+    # In units of the half width, where the equations of the parabolas are well conditioned.
+    middle = (2 * known + 1) / COLUMNS - 1
+    terms = _powers(middle)
+    fitted = np.linalg.solve(terms @ terms.T, terms @ ends[:, known].T)
+    x = middle[0] + (middle[-1] - middle[0]) * STEPS
+    low, high = fitted.T @ _powers(x)
+    slopes = np.zeros((2, FINE, 2))
+    slopes[..., 0] = (fitted[1][:, None] + 2 * fitted[2][:, None] * x) / half
+    places = np.zeros((FINE, 2))
+    places[:, 0] = x * half
+    return Faces(places, low, high, slopes[0], slopes[1])
+
+
+def _powers(x: Array) -> Array:
+    return np.stack((np.ones_like(x), x, x * x))

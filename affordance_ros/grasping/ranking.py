@@ -41,14 +41,14 @@ def grasp_contact(
         if len(chosen) >= settings.per_contact and chosen[0].score >= settings.good:
             break
     chosen = [item for item in distinct(search.accepted, settings) if item.score >= settings.min_score]
+    if chosen:
+        return [_target(task, item) for item in chosen[: settings.per_contact]]
     too_wide = own_width(part, anchors[0], gripper, settings) + settings.margin_m > gripper.max_aperture_m
-    if not search.accepted or (not chosen and too_wide):
+    if not search.accepted or too_wide:
         return refusal(task, part, anchors, search)
-    if not chosen:
-        best = max(search.accepted, key=lambda item: item.score)
-        text = f'the best grasp scores {best.score:.2f}, below {settings.min_score:.2f}'
-        return abstain(Code.LOW_SCORE, f'{text}; look from nearer or from another side', contact, **best.sub_scores)
-    return [_target(task, item) for item in chosen[: settings.per_contact]]
+    best = max(search.accepted, key=lambda item: item.score)
+    text = f'the best grasp scores {best.score:.2f}, below {settings.min_score:.2f}'
+    return abstain(Code.LOW_SCORE, f'{text}; look from nearer or from another side', contact, **best.sub_scores)
 
 
 def _target(task: Task, best: Judged) -> GraspTarget:

@@ -7,6 +7,7 @@ tells whether they press against each other or past each other.
 """
 
 from dataclasses import dataclass
+from math import atan
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,10 @@ Array = npt.NDArray[Any]
 SHEET_M = 0.012  # what is thicker is no wall
 RIM_M = 0.0015  # so much below the highest point begins the face; above it is the rim
 ACROSS, DOWN = 9, 9
+GRID = np.stack(np.meshgrid(np.linspace(-1, 1, ACROSS), np.linspace(-1, 1, DOWN), indexing='ij')).reshape(2, -1)
 LEAST = 16
+UNITS = np.array([[1.0], [0.01], [0.01], [1e-4], [1e-4]])  # of the terms: a centimetre makes them alike
+TINY = 1e-9 * np.eye(5)  # where the points do not tell a coefficient it is zero
 STEEPEST = 0.8
 ROUGH_M = 0.004
 ROUND_M = 0.012  # what is bent more tightly along the approach is a tube
@@ -54,35 +58,44 @@ def wall_between(part: Array, half: float, insert: float, sigma_m: float = 0.0) 
     below = part[part[:, 2] > top + RIM_M]
     if len(below) < LEAST:
         return None
-    middle = float(np.median(below[:, 1]))
+    (middle,) = quantiles(below[:, 1], 0.5)
     center = (top + insert) / 2
-    fitted = _paraboloid(below - (0, 0, center), low=middle - first < last - middle)
+    terms = _terms(below[:, 0], below[:, 2] - center)
+    fitted = _paraboloid(terms, below[:, 1], low=middle - first < last - middle)
     if fitted is None:
         return None
-    x, z = np.meshgrid(np.linspace(-half, half, ACROSS), np.linspace(top, insert, DOWN) - center, indexing='ij')
-    face = _terms(x.ravel(), z.ravel()) @ fitted
-    thick = max(min(rim, last - first - float(np.ptp(face.reshape(ACROSS, DOWN)[ACROSS // 2]))), 0.002)
-    _, across, down, bow, bend = fitted
-    slopes = np.column_stack((across + 2 * bow * x.ravel(), down + 2 * bend * z.ravel()))
-    faces = Faces(np.column_stack((x.ravel(), z.ravel())), face, face + thick, slopes, slopes)
-    return Wall(float(np.arctan(across)), float(np.arctan(down)), friction_needed(faces, sigma_m))
+    x, z = half * GRID[0], (insert - top) / 2 * GRID[1]
+    face = fitted @ _terms(x, z)
+    amid = face[ACROSS // 2 * DOWN : (ACROSS // 2 + 1) * DOWN]
+    thick = max(min(rim, last - first - float(amid.max() - amid.min())), 0.002)
+    _, across, down, bow, bend = (float(value) for value in fitted)
+    slopes = np.stack((across + 2 * bow * x, down + 2 * bend * z), axis=1)
+    faces = Faces(np.stack((x, z), axis=1), face, face + thick, slopes, slopes)
+    return Wall(atan(across), atan(down), friction_needed(faces, sigma_m))
 
 
 def _terms(x: Array, z: Array) -> Array:
-    return np.column_stack((np.ones_like(x), x, z, x * x, z * z))
+    found = np.empty((5, len(x)))
+    found[0], found[1], found[2], found[3], found[4] = 1, x, z, x * x, z * z
+    return found
 
 
-def _paraboloid(points: Array, *, low: bool) -> Array | None:
-    """Return the coefficients of y over x and z for the lower or upper face, trimmed to it; None: too rough."""
-    kept = points
+def _paraboloid(terms: Array, y: Array, *, low: bool) -> Array | None:
+    """Return the coefficients (5,) of y (N,) over x and z for the lower or upper face; None: too rough.
+
+    terms: (5, N) of `_terms`. The fit is trimmed to the face.
+    """
+    scaled = terms / UNITS
+    used, goal = scaled, y
     for _ in range(3):
-        if len(kept) < LEAST:
+        if len(goal) < LEAST:
             return None
-        terms = _terms(kept[:, 0], kept[:, 2])
-        found = np.linalg.lstsq(terms, kept[:, 1], rcond=None)[0]
-        rest = points[:, 1] - _terms(points[:, 0], points[:, 2]) @ found
-        spread = max(1.4826 * float(np.median(np.abs(rest))), 0.0003)
+        found = np.linalg.solve(used @ used.T + TINY, used @ goal)
+        rest = y - found @ scaled
+        spread = max(1.4826 * quantiles(np.abs(rest), 0.5)[0], 0.0003)
         # What lies behind the face is the rim seen from above or another part; noise is on both sides.
-        kept = points[(rest if low else -rest) < 2 * spread]
+        kept = np.flatnonzero((rest if low else -rest) < 2 * spread)
+        used, goal = scaled[:, kept], y[kept]
+    found = found / UNITS[:, 0]
     flat = abs(found[2]) < STEEPEST and 2 * abs(found[4]) < 1 / ROUND_M and spread < ROUGH_M
-    return found if flat else None
+    return np.asarray(found) if flat else None
