@@ -23,16 +23,20 @@ def rays(pixels: npt.ArrayLike, intrinsics: Intrinsics) -> Array:
     """
     points = np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
     k = intrinsics
+    found = np.ones((len(points), 3))
     if not any(k.distortion):
-        flat: Array = (points - (k.cx, k.cy)) / (k.fx, k.fy)
-    elif k.distortion_model == 'equidistant':
-        flat = cv2.fisheye.undistortPoints(points[:, None], k.matrix, np.array(k.distortion[:4]))[:, 0]
+        found[:, 0] = (points[:, 0] - k.cx) / k.fx
+        found[:, 1] = (points[:, 1] - k.cy) / k.fy
+        return found
+    if k.distortion_model == 'equidistant':
+        flat: Array = cv2.fisheye.undistortPoints(points[:, None], k.matrix, np.array(k.distortion[:4]))[:, 0]
     elif k.distortion_model in DISTORTION_MODELS:
         flat = _polished(cv2.undistortPoints(points[:, None], k.matrix, np.array(k.distortion))[:, 0], points, k)
     else:
         known = ', '.join(name for name in DISTORTION_MODELS if name)
         raise AffordanceError(Code.BAD_INPUT, f'unknown distortion model {k.distortion_model!r}; known: {known}')
-    return np.column_stack((flat, np.ones(len(points))))
+    found[:, :2] = flat
+    return found
 
 
 def _polished(flat: Array, points: Array, intrinsics: Intrinsics) -> Array:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Contacts from surfaces of windows: point, normal, direction of the part, covariance, evidence."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,7 @@ def contacts_on(surfaces: Sequence[Seen], intrinsics: Intrinsics, settings: Lift
         return []
     measured = _measured(surfaces, intrinsics, settings)
     fits = fit_surfaces(measured)
-    depth = np.array([np.clip(fit.depth_m, *seen.span) for fit, seen in zip(fits, surfaces, strict=True)])
+    depth = np.clip([fit.depth_m for fit in fits], *np.array([seen.span for seen in surfaces]).T)
     points = np.column_stack([[surface.at for surface in measured], np.ones(len(fits))]) * depth[:, None]
     normals = np.array([fit.normal for fit in fits])
     axes, anisotropy = main_axes(np.array([_scatter(surface) for surface in measured]), normals)
@@ -104,7 +105,7 @@ def _contact(seen: Seen, fit: SurfaceFit, where: Placed, settings: LiftSettings)
             'curved': float(fit.curved),
             'edge': float(fit.half),
             'filled': float(seen.filled),
-            'moved_px': float(np.hypot(pixel[0] - spot.pixel[0], pixel[1] - spot.pixel[1])),
+            'moved_px': math.hypot(pixel[0] - spot.pixel[0], pixel[1] - spot.pixel[1]),
         },
     )
 
@@ -132,7 +133,7 @@ def _scatter(surface: Measured) -> Array:
     points = np.empty((3, len(surface.z)))
     np.multiply(surface.rays.T, surface.z, out=points[:2])
     points[2] = surface.z
-    points -= points.mean(axis=1, keepdims=True)
+    points -= points @ np.full((len(surface.z), 1), 1 / len(surface.z))
     return np.asarray(points @ points.T / len(surface.z))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affordance_ros.errors import AffordanceError, Code
+from affordance_ros.geometry.quantiles import quantiles
 
 Float32 = npt.NDArray[np.float32]
 ENCODINGS = {'16UC1': (np.uint16, 0.001), 'mono16': (np.uint16, 0.001), '32FC1': (np.float32, 1.0)}
@@ -52,7 +53,7 @@ def check_units(metres: Float32, source: str = 'depth') -> None:
     """Refuse depth whose median cannot be metres. No valid pixel at all is not a matter of units."""
     valid = metres[::4, ::4]
     valid = valid[np.isfinite(valid) & (valid > 0)]
-    if len(valid) and not PLAUSIBLE_M[0] <= (middle := float(np.median(valid))) <= PLAUSIBLE_M[1]:
+    if len(valid) and not PLAUSIBLE_M[0] <= (middle := quantiles(valid, 0.5)[0]) <= PLAUSIBLE_M[1]:
         raise AffordanceError(
             Code.UNITS,
             f'the median of the {source} image is {middle:.4g} m, which no table-top camera sees; '

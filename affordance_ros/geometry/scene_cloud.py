@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affordance_ros.geometry.depth import NoiseModel
-from affordance_ros.geometry.surface import Plane, floor_of
+from affordance_ros.geometry.surface import PLANE_SAMPLE, Plane, floor_of
 from affordance_ros.results import Frame
 
 Array = npt.NDArray[Any]
@@ -70,7 +70,9 @@ class SceneCloud:
     def plane(self) -> Plane | None:
         """The plane that holds most of what is seen, if everything else lies above it: the table."""
         flat = self.points.reshape(-1, 3)
-        return floor_of(flat[np.isfinite(flat[:, 2])], self.noise.sigma(self.middle_m))
+        known = np.flatnonzero(np.isfinite(self.points[..., 2]))
+        known = known[:: max(1, len(known) // PLANE_SAMPLE)]
+        return floor_of(flat[known], self.noise.sigma(self.middle_m))
 
     def plane_near(self, point: npt.ArrayLike, reach_m: float = 0.3) -> Plane | None:
         """Return the table under a point: the plane of the frame where it runs near, else the one of what is near."""
@@ -98,17 +100,22 @@ def without_flying(depth: npt.NDArray[np.float32], step: int, sigma_m: float) ->
     between them: a slanted surface has small steps, a thin part lies before both of its neighbours.
     """
     height, width = depth.shape
-    depth = np.where((depth > 0) & (depth < 100), depth, np.float32(np.nan))
     rows, columns = np.arange(0, height, step), np.arange(0, width, step)
-    z = depth[::step, ::step]
+    z = _believed(depth[::step, ::step])
     jump = np.float32(max(6 * sigma_m, 0.006))
     flying = np.zeros(z.shape, bool)
     before, after = np.maximum(rows - 1, 0), np.minimum(rows + 1, height - 1)
     left, right = np.maximum(columns - 1, 0), np.minimum(columns + 1, width - 1)
     for first, second in (
-        (depth[before][:, ::step], depth[after][:, ::step]),
+        (depth[before, ::step], depth[after, ::step]),
         (depth[::step][:, left], depth[::step][:, right]),
     ):
+        first, second = _believed(first), _believed(second)
         up, down = z - first, second - z
         flying |= (np.minimum(np.abs(up), np.abs(down)) > jump) & (up * down > 0)
     return np.where(flying, np.float32(np.nan), z)
+
+
+def _believed(depth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the depth with NaN for what no camera measures."""
+    return np.where((depth > 0) & (depth < 100), depth, np.float32(np.nan))

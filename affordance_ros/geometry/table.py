@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from affordance_ros.geometry.camera import deproject, rays
 from affordance_ros.geometry.depth import NoiseModel
-from affordance_ros.geometry.surface import Plane, floor_of
+from affordance_ros.geometry.quantiles import quantiles
+from affordance_ros.geometry.surface import PLANE_SAMPLE, Plane, floor_of
 from affordance_ros.results import Frame, Intrinsics
 
 Array = npt.NDArray[Any]
@@ -31,13 +32,15 @@ def table_of(frame: Frame, noise: NoiseModel, range_m: tuple[float, float]) -> P
     """Return the plane that most of a coarse sample of the frame lies on, if hardly anything lies below it."""
     assert frame.depth is not None
     assert frame.intrinsics is not None
-    depth = frame.depth[::STEP, ::STEP]
-    rows, columns = np.nonzero((depth >= range_m[0]) & (depth <= range_m[1]))
-    z = depth[rows, columns].astype(np.float64)
-    if len(z) < FEWEST:
+    depth = frame.depth[::STEP, ::STEP].copy()
+    chosen = np.flatnonzero((depth >= range_m[0]) & (depth <= range_m[1]))
+    if len(chosen) < FEWEST:
         return None
-    cloud = deproject(np.column_stack((columns, rows)) * STEP, z, frame.intrinsics)
-    return floor_of(cloud, noise.sigma(float(np.median(z))))
+    z = depth.ravel()[chosen].astype(np.float64)
+    sigma = noise.sigma(quantiles(z, 0.5)[0])
+    every = max(1, len(z) // PLANE_SAMPLE)
+    rows, columns = np.divmod(chosen[::every], depth.shape[1])
+    return floor_of(deproject(np.stack((columns, rows), axis=1) * STEP, z[::every], frame.intrinsics), sigma)
 
 
 def heights(z: Array, place: tuple[Array, Array], table: Plane, intrinsics: Intrinsics) -> Array:
@@ -76,14 +79,12 @@ def least_height(sigma_m: float) -> float:
     return 0.9 * sigma_m + LEAST_M
 
 
-def median_of(values: Array, size: int, unknown: float = np.nan) -> Array:
-    """Return the median (float32) of size x size values, which counts unknown ones (NaN) as far off.
-
-    unknown: what stands where the value itself is not known.
-    """
-    far = np.isnan(values)
-    known = np.where(far, NO_DEPTH, values).astype(np.float32, copy=False)
-    smooth = cv2.medianBlur(known, size)
-    np.copyto(smooth, known, where=smooth == NO_DEPTH)
-    np.copyto(smooth, np.float32(unknown), where=far)
-    return np.asarray(smooth)
+def median_of(values: Array, size: int) -> Array:
+    """Return the median of size x size values, NaN where the value itself is not known; unknown ones count as far."""
+    known = np.fmax(values, NO_DEPTH, dtype=np.float32)
+    smooth: Array = cv2.medianBlur(known, size)
+    lost = smooth == NO_DEPTH
+    if np.count_nonzero(lost):
+        smooth = np.where(lost, known, smooth)  # a value among unknown ones stays as it is
+    smooth += values - values  # NaN where the value itself is
+    return smooth

@@ -6,6 +6,7 @@ Handles, shafts and rims show few pixels across, too few for noise to leave thei
 without depth is their outline: its middle faces the camera, its sides turn away.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -41,14 +42,18 @@ def strip_of(
         around: gives the same for all measured pixels of the crop, (2, M) and (M,); most surfaces are no strips.
         scale: window in metres, noise of one pixel in metres.
     """
-    middle = offset.mean(axis=1)
-    centred = offset - middle[:, None]
-    values, vectors = np.linalg.eigh(centred @ centred.T / offset.shape[1])
-    half = float(np.sqrt(3 * max(values[0], 1e-9)))
-    if half > WIDEST or values[0] > LONGER * values[1]:
+    number = offset.shape[1]
+    u, v = (offset @ np.ones(number) / number).tolist()
+    (xx, xy), (_, yy) = (offset @ offset.T / number).tolist()
+    xx, xy, yy = xx - u * u, xy - u * v, yy - v * v
+    mean, spread = (xx + yy) / 2, math.hypot((xx - yy) / 2, xy)
+    least = max(mean - spread, 1e-9)  # variance across, in closed form
+    half = math.sqrt(3 * least)
+    if half > WIDEST or least > LONGER * (mean + spread):
         return None
-    across, along = vectors[:, 0], vectors[:, 1]
-    strip = Strip(across, float(across @ middle), half)
+    angle = 0.5 * math.atan2(2 * xy, xx - yy)
+    across, along = np.array([-math.sin(angle), math.cos(angle)]), np.array([math.cos(angle), math.sin(angle)])
+    strip = Strip(across, float(across[0] * u + across[1] * v), half)
     own = z[np.abs(along @ offset) < ALONG]
     if len(own) < FEWEST:
         return None

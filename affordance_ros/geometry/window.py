@@ -97,14 +97,17 @@ def _measured(frame: Frame, spot: Spot, middle: float, settings: LiftSettings) -
     step = max(1, reach // GRID)
     rows, columns = _around(v, frame.height, reach, step), _around(u, frame.width, reach, step)
     crop = slice(rows[0], rows[-1] + 1, step), slice(columns[0], columns[-1] + 1, step)
-    z = frame.depth[crop]
+    z = frame.depth[crop].copy()
     core = _core(rows, v, radius), _core(columns, u, radius)
     away = np.sqrt(((columns[core[1]] - u) ** 2)[None] + ((rows[core[0]] - v) ** 2)[:, None])
     inside = away <= radius
     valid = (z >= near) & (z <= far)
     sigma, pixel_m = settings.noise.sigma(middle), step * middle / focal
-    valid &= ~flying(np.where(valid, z, UNKNOWN), max(6 * sigma, 0.006) + STEEP * pixel_m)
-    z = seen = np.where(valid, z, UNKNOWN)
+    z[~valid] = UNKNOWN
+    hanging = flying(z, max(6 * sigma, 0.006) + STEEP * pixel_m)
+    z[hanging] = UNKNOWN
+    valid &= ~hanging
+    seen = z
     if spot.region is not None:
         allowed = spot.region[crop]
         inside &= allowed[core]
@@ -213,7 +216,7 @@ def joined(window: Window, span: tuple[float, float]) -> Mask:
 
     Jumps are looked for after a median of 3x3 or 5x5 pixels, which keeps edges and takes most of the noise.
     """
-    smooth = median_of(window.whole, 5 if window.sigma_m > window.pixel_m else 3, unknown=float(NO_DEPTH))
+    smooth = np.fmax(median_of(window.whole, 5 if window.sigma_m > window.pixel_m else 3), NO_DEPTH)
     own = window.own(span)
     row, column = divmod(int(np.where(own, window.away, np.inf).argmin()), own.shape[1])
     row, column = row + window.core[0].start, column + window.core[1].start

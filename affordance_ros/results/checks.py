@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the dataclasses of results check themselves with: copies that nobody can write to, shapes, units."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,11 @@ def check(*, ok: bool, rule: str, got: object) -> None:
 def array_of(value: npt.ArrayLike, shape: tuple[int | None, ...], name: str) -> npt.NDArray[np.float64]:
     """Return a read-only float64 copy of `value`, whose shape must match `shape` (None: any length)."""
     array = np.array(value, dtype=np.float64)
-    fits = array.ndim == len(shape) and all(want in (None, got) for want, got in zip(shape, array.shape, strict=True))
-    check(ok=fits, rule=f'{name} must have shape {shape}', got=array.shape)
+    if array.shape != shape:
+        fits = array.ndim == len(shape) and all(
+            want in (None, got) for want, got in zip(shape, array.shape, strict=True)
+        )
+        check(ok=fits, rule=f'{name} must have shape {shape}', got=array.shape)
     array.flags.writeable = False
     return array
 
@@ -29,7 +33,8 @@ def array_of(value: npt.ArrayLike, shape: tuple[int | None, ...], name: str) -> 
 def unit_of(value: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
     """Return a read-only (3,) vector, which must have length 1."""
     array = array_of(value, (3,), name)
-    check(ok=abs(float(np.linalg.norm(array)) - 1) < 1e-5, rule=f'{name} must have length 1', got=array.tolist())
+    numbers = array.tolist()
+    check(ok=abs(math.hypot(*numbers) - 1) < 1e-5, rule=f'{name} must have length 1', got=numbers)
     return array
 
 
