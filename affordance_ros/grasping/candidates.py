@@ -20,6 +20,7 @@ HALF_M = 0.11  # half the length of a profile
 INSERTS_M = (0.004, 0.006, 0.009, 0.012, 0.016, 0.020, 0.025, 0.031, 0.038, 0.046, 0.055)
 TIP_M = 0.002  # free space below the fingertips
 SLOPE_M = 0.006
+NEXT, LAST = np.array((1, 2, 0)), np.array((2, 0, 1))
 
 
 @dataclass(frozen=True)
@@ -87,50 +88,52 @@ class Candidates:
 
 def orientations(anchor: Anchor, up: Array | None, settings: GraspSettings) -> tuple[Array, Array]:
     """Return rotations (C, 3, 3) and the share (C,) to which each closes across the part's axis."""
-    axis = anchor.axis
-    approaches = _approaches(anchor, up, settings)
-    rotations, across = [np.zeros((0, 3, 3))], [np.zeros(0)]
+    axis, approach = anchor.axis, _approaches(anchor, up, settings)
+    along = axis - (approach @ axis)[:, None] * approach
+    length = np.sqrt((along**2).sum(axis=1))
+    steep = length < 0.3  # the hand comes along the part: any roll is as good
+    if steep.any():
+        sideways = np.where(np.abs(approach[steep, :1]) < 0.8, (1.0, 0, 0), (0.0, 1, 0))
+        along[steep] = _cross(approach[steep], sideways)
+        length[steep] = np.sqrt((along[steep] ** 2).sum(axis=1))
+    along /= length[:, None]
+    first = _cross(approach, along)
     rolls = np.pi * np.arange(settings.rolls)[:, None] / settings.rolls
-    for approach in approaches:
-        along = axis - (axis @ approach) * approach
-        length = float(np.linalg.norm(along))
-        if length < 0.3:
-            side = np.cross(approach, (1.0, 0, 0) if abs(approach[0]) < 0.8 else (0.0, 1, 0))
-            along, length = side, float(np.linalg.norm(side))
-        along = along / length
-        first = np.cross(approach, along)
-        closing = np.cos(rolls) * first + np.sin(rolls) * along
-        hand = (np.cross(closing, approach), closing, np.broadcast_to(approach, closing.shape))
-        rotations.append(np.stack(hand, axis=-1))
-        across.append(np.sqrt(np.clip(1 - (closing @ axis) ** 2, 0, None)))
-    return np.concatenate(rotations), np.concatenate(across)
+    closing = np.cos(rolls) * first[:, None] + np.sin(rolls) * along[:, None]
+    coming = np.broadcast_to(approach[:, None], closing.shape)
+    rotations = np.stack((_cross(closing, coming), closing, coming), axis=-1)
+    across = np.sqrt(np.maximum(1 - (closing @ axis) ** 2, 0))
+    return rotations.reshape(-1, 3, 3), across.ravel()
 
 
-def _approaches(anchor: Anchor, up: Array | None, settings: GraspSettings) -> list[Array]:
-    """Return unit directions in which a hand may come: against the normal, from above, from the camera, tilted."""
+def _cross(first: Array, second: Array) -> Array:
+    """Return the cross product of vectors (..., 3), without the checks that cost numpy more than the product."""
+    return np.asarray(first[..., NEXT] * second[..., LAST] - first[..., LAST] * second[..., NEXT])
+
+
+def _approaches(anchor: Anchor, up: Array | None, settings: GraspSettings) -> Array:
+    """Return unit directions (A, 3) in which a hand may come: against the normal, from above or the camera, tilted."""
     normal, ray = anchor.normal, anchor.point / np.linalg.norm(anchor.point)
-    wanted = [-normal, ray, ray - normal]
-    if up is not None:
-        wanted += [-up, -up - normal, ray - up]
+    wanted = np.stack((-normal, ray, ray - normal, *(() if up is None else (-up, -up - normal, ray - up))))
     if anchor.anisotropy > 0.3:
-        wanted += [direction - (direction @ anchor.axis) * anchor.axis for direction in list(wanted)]
-        wanted += [_turned(-normal, anchor.axis, tilt) for tilt in settings.tilts_deg]
-    kept: list[Array] = []
-    for direction in wanted:
-        length = float(np.linalg.norm(direction))
-        if length < 0.2:
-            continue
-        unit = direction / length
-        from_below = up is not None and unit @ up > 0.15
-        if not from_below and all(unit @ other < np.cos(np.radians(12)) for other in kept):
-            kept.append(unit)
-    return kept
+        tilted = [_turned(-normal, anchor.axis, tilt) for tilt in settings.tilts_deg]
+        wanted = np.stack((*wanted, *(wanted - (wanted @ anchor.axis)[:, None] * anchor.axis), *tilted))
+    lengths = np.sqrt((wanted**2).sum(axis=1))
+    units = (wanted / np.maximum(lengths, 1e-9)[:, None])[lengths >= 0.2]
+    if up is not None:
+        units = units[units @ up <= 0.15]  # not from below
+    far = (units @ units.T < np.cos(np.radians(12))).tolist()
+    kept: list[int] = []
+    for index in range(len(units)):
+        if all(far[index][other] for other in kept):
+            kept.append(index)
+    return np.asarray(units[kept])
 
 
 def _turned(vector: Array, axis: Array, degrees: float) -> Array:
     """Rotate a vector about a unit axis (Rodrigues)."""
     angle = np.radians(degrees)
-    turned = vector * np.cos(angle) + np.cross(axis, vector) * np.sin(angle)
+    turned = vector * np.cos(angle) + _cross(axis, vector) * np.sin(angle)
     return np.asarray(turned + axis * (axis @ vector) * (1 - np.cos(angle)), dtype=np.float64)
 
 
@@ -142,12 +145,12 @@ def fitting(
     cloud: (N, 3) relative to the anchor. turns: rotations and across of `orientations`.
     """
     rotations, across = turns
-    x, y, z = (cloud @ rotations[:, :, column].T for column in range(3))
+    x, y, z = (rotations[:, :, column] @ cloud.T for column in range(3))
     bins = 2 * round(HALF_M / BIN_M)
     top = _profile(x, y, z, gripper.finger_width_m / 2 + 0.001, bins)
     palm_x, palm_y, _ = gripper.palm_m
     over_palm = (np.abs(x) < palm_x / 2) & (np.abs(y) < palm_y / 2)
-    deepest = gripper.finger_length_m - 0.002 + np.where(over_palm, z, np.inf).min(axis=0, initial=np.inf)
+    deepest = gripper.finger_length_m - 0.002 + np.where(over_palm, z, np.inf).min(axis=1, initial=np.inf)
     inserts = np.array([insert for insert in INSERTS_M if insert <= gripper.finger_length_m - 0.002])
     occupied = top[:, None, :] < inserts[None, :, None] + TIP_M
     need = int(np.ceil((gripper.finger_thickness_m + settings.margin_m / 2) / BIN_M))
@@ -171,18 +174,20 @@ def fitting(
 
 
 def _profile(x: Array, y: Array, z: Array, half_x: float, bins: int) -> Array:
-    """Return (C, bins): the point nearest to the hand in each bin along y, inf where there is none."""
-    place = np.floor(y / BIN_M).astype(np.int32) + bins // 2
-    inside = (np.abs(x) <= half_x) & (place >= 0) & (place < bins)
-    point, turn = np.nonzero(inside)
-    top = np.full(x.shape[1] * bins, np.inf)
-    np.minimum.at(top, turn * bins + place[point, turn], z[point, turn])
-    return top.reshape(x.shape[1], bins)
+    """Return (C, bins), of points (C, N): the one nearest to the hand in each bin along y, inf where there is none."""
+    turn, point = np.nonzero(np.abs(x) <= half_x)
+    place = np.floor(y[turn, point] / BIN_M).astype(np.int32) + bins // 2
+    inside = (place >= 0) & (place < bins)
+    turn, point = turn[inside], point[inside]
+    top = np.full(len(x) * bins, np.inf)
+    np.minimum.at(top, turn * bins + place[inside], z[turn, point])
+    return top.reshape(len(x), bins)
 
 
 def _end(occupied: npt.NDArray[np.bool_], need: int) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Return after how many bins outwards a free run of `need` bins begins, and whether there is one."""
-    counted = np.concatenate((np.zeros((*occupied.shape[:2], 1), int), np.cumsum(occupied, axis=2)), axis=2)
+    counted = np.zeros((*occupied.shape[:2], occupied.shape[2] + 1), np.int16)
+    np.cumsum(occupied, axis=2, out=counted[..., 1:], dtype=np.int16)
     free = counted[..., need:] == counted[..., :-need]
     return free.argmax(axis=2), free.any(axis=2)
 

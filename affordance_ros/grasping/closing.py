@@ -4,7 +4,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import atan, cos, radians, sin
+from math import atan, cos, radians, sin, sqrt
 from typing import Any
 
 import numpy as np
@@ -185,8 +185,8 @@ def _skew(part: Array, half: float, insert: float) -> float:
     places = CORNERS * (2 * half, PAD_M)
     first, last = np.flatnonzero(low <= low.min() + GIVE_M), np.flatnonzero(high >= high.max() - GIVE_M)
     between = places[first][:, None] - places[last][None]
-    away = float(np.einsum('ijk,ijk->ij', between, between).min()) ** 0.5
-    return away / max(float(high.max() - low.min()), 1e-3)
+    away = sqrt(float(np.einsum('ijk,ijk->ij', between, between).min()))
+    return away / max(float(high.max()) - float(low.min()), 1e-3)
 
 
 def _slope(part: Array, insert: float, ends: tuple[float, float]) -> float:

@@ -133,7 +133,7 @@ def _target(
         'flat': float(np.exp(-seal.uneven_m / (gripper.cup_give_m + cloud.noise.sigma(float(contact.point[2]))))),
         'upward': 1.0 if up is None else float(np.clip(0.6 - 0.4 * seal.pose[:3, 2] @ up, 0.2, 1)),
         'place': 0.5 + 0.5 * float(np.exp(-((anchor.distance_m / 0.04) ** 2))),
-        'seen': 1 - 0.8 * hidden_palm(seal.pose, settings.pregrasp_m, cloud, gripper),
+        'seen': 1 - 0.8 * float(hidden_palm(seal.pose, settings.pregrasp_m, cloud, gripper)),
         'clearance': float(np.clip(0.6 + 0.4 * room.free_m / settings.clearance_m, 0, 1)),
     }
     if np.isfinite(contact.score):
