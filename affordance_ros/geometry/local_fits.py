@@ -38,7 +38,7 @@ _OF_DISC = np.concatenate((np.arange(DISCS), np.repeat(np.arange(DISCS), HALVES)
 class Fits:
     """K surfaces with F = 32 fits each: planes over four discs, over their half discs, quadratics over the discs.
 
-    weights: (K, 28, N) which samples a plane was fitted to. usable: (K, F), which fits enough samples support.
+    weights: bool (K, 28, N), which samples a plane was fitted to. usable: (K, F), which fits enough samples support.
     solution: (K, F, 6), of planes the first three. variance: (K, F, 3) of value and slopes, spread: (K, 4) of the bends
     of the quadratics, for noise 1. residual: (K, F) variance. free: (K, F) degrees of freedom. middle: (K, F, 2) of the
     samples.
@@ -61,9 +61,7 @@ def all_fits(samples: Samples) -> Fits:
     reached = np.partition(samples.away, sorted(set(nth.tolist())), axis=1)[np.arange(len(nth)), nth]
     radii = np.maximum(RADII, reached[:, None] * 1.001)
     weights = _neighbourhoods(samples, radii)
-    products = _products(samples).transpose(0, 2, 1)
-    discs = weights[:, :DISCS] @ products
-    moments = np.concatenate((discs[..., :_PLANE_ROWS], weights[:, DISCS:] @ products[..., :_PLANE_ROWS]), axis=1)
+    moments, discs = _moments(samples, weights)
     usable = np.concatenate((moments[..., 0] >= FEWEST, discs[..., 0] >= 2 * FEWEST), axis=1)
     usable[:, DISCS - 1] = True  # the largest disc serves where nothing else does
     flat, variance = _planes(samples, moments)
@@ -89,31 +87,46 @@ def all_fits(samples: Samples) -> Fits:
 
 
 def _neighbourhoods(samples: Samples, radii: Array) -> Array:
-    """Return (K, 28, N): 1 for the samples of each disc and of each half disc, which goes a little over its line."""
+    """Return bool (K, 28, N): the samples of each disc and of each half disc, which goes a little over its line."""
     count, longest = samples.away.shape
-    weights = np.empty((count, PLANES, longest))
+    weights = np.empty((count, PLANES, longest), bool)
     discs = weights[:, :DISCS]
-    discs[...] = samples.away[:, None] <= radii[..., None]
+    np.less_equal(samples.away[:, None], radii[..., None], out=discs)
     across = _SIDES @ samples.design[:, 1:3]
     halves = weights[:, DISCS:].reshape(count, DISCS, HALVES, longest)
-    np.multiply(discs[:, :, None], across[:, None] >= -0.2 * radii[..., None, None], out=halves)
+    np.greater_equal(across[:, None], -0.2 * radii[..., None, None], out=halves)
+    halves &= discs[:, :, None]
     return weights
 
 
-def _products(samples: Samples) -> Array:
-    """Return (K, 22, N): what the moments are sums of."""
-    design, value = samples.design, samples.value
-    products = np.empty((len(value), _ROWS, value.shape[1]))
-    products[:, :6] = design
-    np.multiply(design[:, :3], value[:, None], out=products[:, 6:9])
-    np.multiply(value, value, out=products[:, _SQUARE])
-    np.multiply(design[:, 3:], value[:, None], out=products[:, 10:13])
-    square = design[:, 3:]
-    np.multiply(square, design[:, 1:2], out=products[:, 13:16])  # xxx, xxy, xyy
-    np.multiply(square[:, 2], design[:, 2], out=products[:, 16])
-    np.multiply(square, square[:, :1], out=products[:, 17:20])
-    np.multiply(square[:, 1:], square[:, 2:], out=products[:, 20:22])
-    return products
+def _moments(samples: Samples, weights: Array) -> tuple[Array, Array]:
+    """Return sums over every neighbourhood: (K, 28, 10) what planes need, (K, 4, 22) what quadratics need.
+
+    Surface by surface in the same memory, which stays in the cache.
+    """
+    count, _, longest = weights.shape
+    planes, discs = np.empty((count, PLANES, _PLANE_ROWS)), np.empty((count, DISCS, _ROWS))
+    chosen, products = np.empty((PLANES, longest)), np.empty((_ROWS, longest))
+    for k in range(count):
+        chosen[...] = weights[k]
+        _fill_products(products, samples.design[k], samples.value[k])
+        np.matmul(chosen[:DISCS], products.T, out=discs[k])
+        np.matmul(chosen[DISCS:], products[:_PLANE_ROWS].T, out=planes[k, DISCS:])
+    planes[:, :DISCS] = discs[..., :_PLANE_ROWS]
+    return planes, discs
+
+
+def _fill_products(products: Array, design: Array, value: Array) -> None:
+    """Write into products (22, N) what the moments are sums of."""
+    products[:6] = design
+    square = design[3:]
+    np.multiply(design[:3], value, out=products[6:9])
+    np.multiply(value, value, out=products[_SQUARE])
+    np.multiply(square, value, out=products[10:13])
+    np.multiply(square, design[1], out=products[13:16])  # xxx, xxy, xyy
+    np.multiply(square[2], design[2], out=products[16])
+    np.multiply(square, square[0], out=products[17:20])
+    np.multiply(square[1:], square[2], out=products[20:22])
 
 
 def _planes(samples: Samples, moments: Array) -> tuple[Array, Array]:
@@ -159,21 +172,23 @@ def refined(samples: Samples, fits: Fits, which: tuple[Array, Array], noise: Arr
     design, value = samples.design[surface], samples.value[surface]
     prior, expected = _priors(samples, surface, size)
     limit = 3 * np.sqrt(np.maximum(noise[surface], 0.25 * fits.residual[surface, fit]))
-    solution, number = fits.solution[surface, fit], used.sum(axis=1)
+    solution, number = fits.solution[surface, fit], np.count_nonzero(used, axis=1)
+    left = value - (solution[:, None] @ design)[:, 0]
     going = np.ones(len(fit), bool)
     for _ in range(2):
-        close = used * (np.abs(value - (solution[:, None] @ design)[:, 0]) <= limit[:, None])
-        rest = close.sum(axis=1)
+        close = used & (np.abs(left) <= limit[:, None])
+        rest = np.count_nonzero(close, axis=1)
         going &= (rest < number) & (rest >= np.maximum(FEWEST, size + 4))
         if not going.any():
             break
         used, number = np.where(going[:, None], close, used), np.where(going, rest, number)
         weighted = design * used[:, None]
-        gram, right = weighted @ design.transpose(0, 2, 1), (weighted @ value[..., None])[..., 0]
         bent = np.arange(6) < size[:, None]
-        gram, right = np.where(bent[:, None] & bent[..., None], gram, 0) + prior, np.where(bent, right, 0) + expected
+        gram = np.where(bent[:, None] & bent[..., None], weighted @ design.transpose(0, 2, 1), 0) + prior
+        right = np.where(bent, (weighted @ value[..., None])[..., 0], 0) + expected
         solution = np.where(going[:, None], np.linalg.solve(gram, right[..., None])[..., 0], solution)
-    left = (value - (solution[:, None] @ design)[:, 0]) * used
+        left = value - (solution[:, None] @ design)[:, 0]
+    left *= used
     return solution, (left * left).sum(axis=1) / np.maximum(number - size, 1), number
 
 
