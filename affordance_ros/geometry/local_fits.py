@@ -161,45 +161,45 @@ def noise_of(fits: Fits) -> Array:
     return np.asarray(np.clip(least, 1e-3, 2.0))
 
 
-def refined(samples: Samples, fits: Fits, which: tuple[Array, Array], noise: Array) -> tuple[Array, Array, Array]:
-    """Return solutions (R, 6), residual variances (R,) and numbers of samples (R,) without what errs beyond 3 sigma.
+def refined(samples: Samples, fits: Fits, which: Array, noise: Array) -> tuple[Array, Array, Array]:
+    """Return solutions (K, M, 6), residual variances and numbers of samples (K, M) without what errs beyond 3 sigma.
 
-    which: surface and fit of each. noise: (K,).
+    which: (K, M) fits of each surface. noise: (K,).
     """
-    surface, fit = which
-    size = np.where(IS_BENT[fit], 6, 3)
-    used = fits.weights[surface, np.where(IS_BENT[fit], fit - PLANES, fit)]
-    design, value = samples.design[surface], samples.value[surface]
-    prior, expected = _priors(samples, surface, size)
-    limit = 3 * np.sqrt(np.maximum(noise[surface], 0.25 * fits.residual[surface, fit]))
-    solution, number = fits.solution[surface, fit], np.count_nonzero(used, axis=1)
-    left = value - (solution[:, None] @ design)[:, 0]
-    going = np.ones(len(fit), bool)
+    each, size = np.arange(len(which))[:, None], np.where(IS_BENT[which], 6, 3)
+    used = fits.weights[each, np.where(IS_BENT[which], which - PLANES, which)]
+    design, value = samples.design, samples.value[:, None]
+    gram, right = _priors(samples, size)
+    limit = 3 * np.sqrt(np.maximum(noise[:, None], 0.25 * fits.residual[each, which]))[..., None]
+    solution, number = fits.solution[each, which], np.count_nonzero(used, axis=2)
+    left = value - solution @ design
+    going = np.ones(which.shape, bool)
     for _ in range(2):
-        close = used & (np.abs(left) <= limit[:, None])
-        rest = np.count_nonzero(close, axis=1)
+        close = used & (np.abs(left) <= limit)
+        rest = np.count_nonzero(close, axis=2)
         going &= (rest < number) & (rest >= np.maximum(FEWEST, size + 4))
         if not going.any():
             break
-        used, number = np.where(going[:, None], close, used), np.where(going, rest, number)
-        weighted = design * used[:, None]
-        bent = np.arange(6) < size[:, None]
-        gram = np.where(bent[:, None] & bent[..., None], weighted @ design.transpose(0, 2, 1), 0) + prior
-        right = np.where(bent, (weighted @ value[..., None])[..., 0], 0) + expected
-        solution = np.where(going[:, None], np.linalg.solve(gram, right[..., None])[..., 0], solution)
-        left = value - (solution[:, None] @ design)[:, 0]
+        used, number = np.where(going[..., None], close, used), np.where(going, rest, number)
+        whole, told = gram.copy(), right.copy()
+        for k, fit in np.argwhere(going).tolist():  # small enough to stay in the cache one by one
+            terms = size[k, fit]
+            weighted = design[k, :terms] * used[k, fit]
+            whole[k, fit, :terms, :terms] += weighted @ design[k, :terms].T
+            told[k, fit, :terms] += weighted @ value[k, 0]
+        solution = np.where(going[..., None], np.linalg.solve(whole, told[..., None])[..., 0], solution)
+        left = value - solution @ design
     left *= used
-    return solution, (left * left).sum(axis=1) / np.maximum(number - size, 1), number
+    return solution, (left * left).sum(axis=2) / np.maximum(number - size, 1), number
 
 
-def _priors(samples: Samples, surface: Array, size: Array) -> tuple[Array, Array]:
-    """Return precision (R, 6, 6) and information (R, 6) of what is expected: of a plane next to nothing.
+def _priors(samples: Samples, size: Array) -> tuple[Array, Array]:
+    """Return precision (K, M, 6, 6) and information (K, M, 6) of what is expected: of a plane next to nothing.
 
     Planes have six parameters here as well, the last three held at 0.
     """
-    whole = samples.prior[surface] + TINY * np.eye(6)
-    plane = np.zeros_like(whole)
-    for index, least in enumerate((0, samples.prior[surface, 1, 1], samples.prior[surface, 2, 2], 1, 1, 1)):
-        plane[:, index, index] = least + TINY
-    bent = size == 6
-    return np.where(bent[:, None, None], whole, plane), np.where(bent[:, None], samples.expected[surface], 0)
+    whole = samples.prior + TINY * np.eye(6)
+    held = np.diag([TINY, 0, 0, 1, 1, 1])
+    plane = np.where(np.diag([False, True, True, False, False, False]), whole, held)
+    bent = (size == 6)[..., None]
+    return np.where(bent[..., None], whole[:, None], plane[:, None]), np.where(bent, samples.expected[:, None], 0)

@@ -62,10 +62,9 @@ def fit_surfaces(surfaces: Sequence[Measured]) -> list[SurfaceFit]:
     steep, off = _risks(samples, fits, noise)
     each = np.arange(len(surfaces))
     best, nearest = steep.argmin(axis=1), off.argmin(axis=1)
-    which = np.concatenate((each, each)), np.concatenate((best, nearest))
-    solution, residual, inliers = refined(samples, fits, which, noise)
+    solution, residual, inliers = refined(samples, fits, np.stack((best, nearest), axis=1), noise)
     slopes, values = fits.solution[..., 1:3], fits.solution[..., 0]
-    slopes[each, best], values[each, nearest] = solution[: len(each), 1:3], solution[len(each) :, 0]
+    slopes[each, best], values[each, nearest] = solution[:, 0, 1:3], solution[:, 1, 0]
     # The fits overlap and err differently: their mean, weighted by what each may err, is better than the best one.
     weight = _weights(steep, SLOPE_POWER)
     tilt = (weight[:, None] @ slopes)[:, 0] * (samples.unit / samples.window)[:, None]
@@ -79,8 +78,8 @@ def fit_surfaces(surfaces: Sequence[Measured]) -> list[SurfaceFit]:
         1 / inverse,
         np.sqrt(_mean(weight, off)) * metres,
         np.sqrt(tilt_error / 2) * samples.unit / samples.window / length,
-        np.sqrt(residual[: len(each)]) * metres,
-        inliers[: len(each)].astype(int),
+        np.sqrt(residual[:, 0]) * metres,
+        inliers[:, 0],
         fits.radius[each, best],
         IS_BENT[best],
         IS_HALF[best],
