@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Non-maximum suppression in SE(3): of hands that are alike only the best is kept."""
 
+from math import acos, radians
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from affordance_ros.grasping.candidates import GraspSettings
@@ -24,9 +24,10 @@ def distinct(judged: list[Judged], settings: GraspSettings) -> list[Judged]:
 
 def alike(first: Array, second: Array, settings: GraspSettings) -> bool:
     """Tell whether two hands (4, 4) take hold in the same way: near in place and in turn."""
-    if np.linalg.norm(first[:3, 3] - second[:3, 3]) >= settings.apart_m:
+    away = first[:3, 3] - second[:3, 3]
+    if float(away @ away) >= settings.apart_m**2:
         return False
-    relative = first[:3, :3].T @ second[:3, :3]
-    half_turn = relative[0, 0] * -1 + relative[1, 1] * -1 + relative[2, 2]
-    cosine = (max(float(np.trace(relative)), float(half_turn)) - 1) / 2
-    return bool(np.arccos(np.clip(cosine, -1, 1)) < np.radians(settings.apart_deg))
+    # The three cosines between like axes are the trace of the turn between the hands.
+    x, y, z = (first[:3, :3] * second[:3, :3]).sum(axis=0).tolist()
+    cosine = (max(x + y, -x - y) + z - 1) / 2
+    return acos(min(max(cosine, -1.0), 1.0)) < radians(settings.apart_deg)

@@ -35,12 +35,16 @@ def grasp_contact(
     part = part_of(contact, cloud, region)
     anchors = anchors_of(contact, part, settings.anchors)
     task, search = Task(cloud, contact, region, gripper, settings), Search([])
+    chosen: list[Judged] = []
     for anchor in anchors:
+        before = len(search.accepted)
         try_anchor(anchor, task, search)
+        if len(search.accepted) == before:
+            continue
         chosen = distinct(search.accepted, settings)
         if len(chosen) >= settings.per_contact and chosen[0].score >= settings.good:
             break
-    chosen = [item for item in distinct(search.accepted, settings) if item.score >= settings.min_score]
+    chosen = [item for item in chosen if item.score >= settings.min_score]
     if chosen:
         return [_target(task, item) for item in chosen[: settings.per_contact]]
     too_wide = own_width(part, anchors[0], gripper, settings) + settings.margin_m > gripper.max_aperture_m

@@ -29,7 +29,7 @@ AROUND_M = 0.24  # what is farther from the anchor no hand of ours reaches
 PROFILE_M = 0.11
 WIDER = 0.1  # of a wide round part the camera sees less than the whole width
 BLIND = 0.55**4  # a finger that goes where nothing was seen
-GUESS, UNSEEN = 0.3, 1.8  # how much better than the coarse profile and the unturned hand tell a grasp may become
+GUESS, UNSEEN = 0.15, 1.4  # how much better than the coarse profile and the unturned hand tell a grasp may become
 SLIPS = 0.9  # tangent between side and pad beyond which no friction holds
 
 
@@ -69,7 +69,7 @@ class Search:
         """Take a grasp, and ask that later ones are worth more than the last of the targets so far."""
         self.accepted.append(judged)
         if judged.score > self.to_beat:
-            chosen = distinct(self.accepted, settings)
+            chosen = [judged] if settings.per_contact == 1 else distinct(self.accepted, settings)
             worst = chosen[settings.per_contact - 1].score if len(chosen) >= settings.per_contact else 0.0
             self.to_beat = worst if worst >= settings.min_score else 0.0
 

@@ -7,6 +7,7 @@ tells whether they press against each other or past each other.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import atan
 from typing import Any
 
@@ -33,12 +34,18 @@ ROUND_M = 0.012  # what is bent more tightly along the approach is a tube
 class Wall:
     """How a wall lies between the jaws. angle, tilt: radians by which the hand is to be turned to be square to it.
 
-    friction: coefficient with which it is held.
+    faces: its two sides. sigma_m: noise of one depth pixel.
     """
 
     angle: float
     tilt: float
-    friction: float
+    faces: Faces
+    sigma_m: float
+
+    @cached_property
+    def friction(self) -> float:
+        """Coefficient with which it is held."""
+        return friction_needed(self.faces, self.sigma_m)
 
 
 def wall_between(part: Array, half: float, insert: float, sigma_m: float = 0.0) -> Wall | None:
@@ -71,7 +78,7 @@ def wall_between(part: Array, half: float, insert: float, sigma_m: float = 0.0) 
     _, across, down, bow, bend = (float(value) for value in fitted)
     slopes = np.stack((across + 2 * bow * x, down + 2 * bend * z), axis=1)
     faces = Faces(np.stack((x, z), axis=1), face, face + thick, slopes, slopes)
-    return Wall(atan(across), atan(down), friction_needed(faces, sigma_m))
+    return Wall(atan(across), atan(down), faces, sigma_m)
 
 
 def _terms(x: Array, z: Array) -> Array:
