@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from affordance_ros.geometry.depth import NoiseModel
+from affordance_ros.geometry.depth import NoiseModel, forget
 from affordance_ros.geometry.surface import PLANE_SAMPLE, Plane, floor_of
 from affordance_ros.results import Frame
 
@@ -33,7 +33,7 @@ class SceneCloud:
         self.step = max(1, round(PITCH_M * k.fx / self.middle_m))
         self.pitch_m = self.step * self.middle_m / k.fx
         z = without_flying(frame.depth, self.step, noise.sigma(self.middle_m))
-        z = np.where((z >= range_m[0]) & (z <= range_m[1]), z, np.float32(np.nan))
+        forget(z, ~((z >= range_m[0]) & (z <= range_m[1])))
         rows, columns = (np.arange(size) * self.step for size in z.shape)
         self.points = np.empty((*z.shape, 3), np.float32)
         if any(k.distortion):
@@ -113,9 +113,12 @@ def without_flying(depth: npt.NDArray[np.float32], step: int, sigma_m: float) ->
         first, second = _believed(first), _believed(second)
         up, down = z - first, second - z
         flying |= (np.minimum(np.abs(up), np.abs(down)) > jump) & (up * down > 0)
-    return np.where(flying, np.float32(np.nan), z)
+    forget(z, flying)
+    return z
 
 
 def _believed(depth: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return the depth with NaN for what no camera measures."""
-    return np.where((depth > 0) & (depth < 100), depth, np.float32(np.nan))
+    depth = depth.copy()
+    forget(depth, ~((depth > 0) & (depth < 100)))
+    return depth

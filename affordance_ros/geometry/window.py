@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from affordance_ros.errors import Code
+from affordance_ros.geometry.depth import forget
 from affordance_ros.geometry.holes import MOST_PX, STEEP, fill_holes, flying
 from affordance_ros.geometry.lift_settings import LiftSettings
 from affordance_ros.geometry.spots import Spot
@@ -103,9 +104,9 @@ def _measured(frame: Frame, spot: Spot, middle: float, settings: LiftSettings) -
     inside = away <= radius
     valid = (z >= near) & (z <= far)
     sigma, pixel_m = settings.noise.sigma(middle), step * middle / focal
-    z[~valid] = UNKNOWN
+    forget(z, ~valid)
     hanging = flying(z, max(6 * sigma, 0.006) + STEEP * pixel_m)
-    z[hanging] = UNKNOWN
+    forget(z, hanging)
     valid &= ~hanging
     seen = z
     if spot.region is not None:
