@@ -27,3 +27,22 @@ def test_score_is_the_product_of_its_parts(score: float) -> None:
     assert ('model' in target.sub_scores) == np.isfinite(score)
     back = target.grasp[:3, 3] - target.pregrasp[:3, 3]
     np.testing.assert_allclose(back, 0.08 * target.grasp[:3, 2], atol=1e-9)
+
+
+def test_the_best_of_one_is_the_best_of_many() -> None:
+    """What is left out because it cannot beat the targets found so far would not have been the best."""
+    frame = frame_of(plane((0, 0, 0.75), (0, 0, -1)), cylinder(0.62, 0.012, 0.09))
+    contact = lift_spot(frame, Spot((320, 240)), LiftSettings())
+    assert isinstance(contact, Contact)
+    cloud, never = SceneCloud(frame, NoiseModel()), 2.0
+    best = []
+    for per_contact in (1, 3, 1000):
+        found = grasp_contact(
+            cloud, contact, None, GripperSettings(), GraspSettings(per_contact=per_contact, good=never)
+        )
+        assert isinstance(found, list)
+        assert [item.score for item in found] == sorted((item.score for item in found), reverse=True)
+        best.append(found[0])
+    for other in best[1:]:
+        assert other.score == pytest.approx(best[0].score)
+        np.testing.assert_allclose(other.grasp, best[0].grasp, atol=1e-9)
