@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.floating[Any]]
 NAN = float('nan')
+_EYE, _LAST_ROW = np.eye(3), np.array([0.0, 0.0, 0.0, 1.0])
+_TURNED, _MOVED = 1e-5 * (1 + _EYE), 1e-8 + 1e-5 * _LAST_ROW  # how far a pose may be off
 
 
 def check(*, ok: bool, rule: str, got: object) -> None:
@@ -42,10 +44,9 @@ def pose_of(value: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
     """Return a read-only (4, 4) matrix, which must be a rigid transform."""
     array = array_of(value, (4, 4), name)
     rotation = array[:3, :3]
-    rigid = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-5) and np.linalg.det(rotation) > 0
-    check(
-        ok=rigid and np.allclose(array[3], (0, 0, 0, 1)), rule=f'{name} must be a rigid transform', got=array.tolist()
-    )
+    rigid = bool((np.abs(rotation @ rotation.T - _EYE) <= _TURNED).all()) and np.linalg.det(rotation) > 0
+    whole = bool((np.abs(array[3] - _LAST_ROW) <= _MOVED).all())
+    check(ok=rigid and whole, rule=f'{name} must be a rigid transform', got=array.tolist())
     return array
 
 
