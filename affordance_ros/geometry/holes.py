@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 Depth = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
+Index = npt.NDArray[np.integer[Any]]
 MOST_PX = 6
 STEEP = 3.0  # a surface steeper than this, in metres of depth per metre across, counts as an edge
 
@@ -26,30 +27,35 @@ def fill_holes(depth: Depth, sigma_m: float, pixel_m: float, most_px: int = MOST
         most_px: widest gap that is bridged.
     """
     known = np.isfinite(depth)
-    across, across_there = _bridged(depth, known, (sigma_m, pixel_m), most_px)
-    down, down_there = _bridged(depth.T, known.T, (sigma_m, pixel_m), most_px)
-    down, down_there = down.T, down_there.T
+    rows, columns = np.nonzero(~known)
+    across, across_there = _bridged(depth, known, (rows, columns), (sigma_m, pixel_m, most_px))
+    down, down_there = _bridged(depth.T, known.T, (columns, rows), (sigma_m, pixel_m, most_px))
     both = across_there & down_there
     # Where row and column disagree the pixel is at a corner of two surfaces: it stays a hole.
     both_agree = np.abs(across - down) <= 4 * sigma_m + 2 * STEEP * pixel_m
-    filled = (across_there ^ down_there) | (both & both_agree)
+    chosen = (across_there ^ down_there) | (both & both_agree)
     value = np.where(both, (across + down) / 2, np.where(across_there, across, down))
-    return np.where(filled, value, depth), np.asarray(filled & ~known)
+    whole, filled = depth.copy(), np.zeros(depth.shape, bool)
+    place = rows[chosen], columns[chosen]
+    whole[place], filled[place] = value[chosen], True
+    return whole, filled
 
 
-def _bridged(depth: Depth, known: Mask, scale: tuple[float, float], most_px: int) -> tuple[Depth, Mask]:
-    """Return the value between the measured neighbours of each row's holes, and where there is one."""
-    sigma_m, pixel_m = scale
-    height, width = depth.shape
-    columns = np.arange(width)
-    before = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
-    after = np.minimum.accumulate(np.where(known, columns, width)[:, ::-1], axis=1)[:, ::-1]
+def _bridged(
+    depth: Depth, known: Mask, holes: tuple[Index, Index], scale: tuple[float, float, int]
+) -> tuple[Depth, Mask]:
+    """Return the value (N,) between the measured neighbours of each hole (row, column) in its row, if there is one."""
+    sigma_m, pixel_m, most_px = scale
+    width = depth.shape[1]
+    row, column = holes
+    columns = np.arange(width, dtype=np.int32)
+    before = np.maximum.accumulate(np.where(known, columns, np.int32(-1)), axis=1)[holes]
+    after = np.minimum.accumulate(np.where(known, columns, np.int32(width))[:, ::-1], axis=1)[:, ::-1][holes]
     gap = after - before
-    rows = np.arange(height)[:, None]
-    left, right = depth[rows, np.maximum(before, 0)], depth[rows, np.minimum(after, width - 1)]
-    there = ~known & (before >= 0) & (after < width) & (gap <= most_px + 1)
+    left, right = depth[row, np.maximum(before, 0)], depth[row, np.minimum(after, width - 1)]
+    there = (before >= 0) & (after < width) & (gap <= most_px + 1)
     there &= np.abs(left - right) <= 4 * sigma_m + STEEP * pixel_m * gap
-    share = (columns - before) / np.maximum(gap, 1)
+    share = (column - before) / np.maximum(gap, 1)
     return np.where(there, left + share * (right - left), 0.0), there
 
 
