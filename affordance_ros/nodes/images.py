@@ -17,9 +17,7 @@ def image_message(pixels: npt.NDArray[Any], encoding: str, header: Any) -> Image
     data = np.ascontiguousarray(pixels)
     message = Image(header=header, height=data.shape[0], width=data.shape[1], encoding=encoding, is_bigendian=0)
     message.step = data.strides[0]
-    held = array.array('B')  # a list would be checked byte by byte
-    held.frombytes(data.reshape(-1).view(np.uint8).data)
-    message.data = held
+    message.data = array.array('B', data.tobytes())  # a list would be checked byte by byte
     return message
 
 

@@ -15,11 +15,10 @@ from typing import Any
 import rclpy
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import Executor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from affordance_ros.errors import AffordanceError
-from affordance_ros.nodes.lanes import Hurried, Rare, RequestLane, SideLane, set_rare_apart
 
 TRANSPORT_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTDDS_BUILTIN_TRANSPORTS')
 PROFILES_HERE = ('DEFAULT_FASTRTPS_PROFILES.xml', 'DEFAULT_FASTDDS_PROFILES.xml')  # Fast DDS reads these by itself
@@ -47,7 +46,7 @@ def prepare_memory() -> None:
 def run_node(make: Callable[[], Any], threads: int = 4) -> None:
     """Spin a node until Ctrl-C or SIGTERM, then give everything back.
 
-    A pool of threads with callbacks that block: a request holds one thread while the worker process thinks, the
+    MultiThreadedExecutor with callbacks that block: a request holds one thread while the worker process thinks, the
     number of requests is bounded below `threads`, and the others go on taking images and cancels. Coroutines are no
     way out here: this rclpy polls a waiting coroutine in a loop that takes a whole core.
     """
@@ -65,35 +64,30 @@ def run_node(make: Callable[[], Any], threads: int = 4) -> None:
         rclpy.logging.get_logger('affordance_ros').fatal(f'the node cannot start: {error}')
         rclpy.shutdown()
         sys.exit(1)
-    set_rare_apart(node)
-    executor = RequestLane(threads)
+    executor = MultiThreadedExecutor(threads)
     executor.add_node(node)
-    lanes = (executor, SideLane(node, Rare), SideLane(node, Hurried))
     if node.settings.autostart:
         timer = node.create_timer(
             0.0, lambda: (timer.cancel(), node.autostart()), callback_group=MutuallyExclusiveCallbackGroup()
         )
     closed = threading.Event()
-    spinners = [threading.Thread(target=_spin, args=(lane, node, closed)) for lane in lanes]
-    for spinner in spinners:
-        spinner.start()
+    spinner = threading.Thread(target=_spin, args=(executor, node, closed))
+    spinner.start()
     os.read(hear, 1)  # signals interrupt this, not a wait inside rclpy
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not cut the end short
     node.end(END_S)
     closed.set()
-    for lane, spinner in zip(lanes, spinners, strict=True):
-        lane.create_task(lambda: None)  # lets the spinner look at `closed`
-        spinner.join()
+    executor.create_task(lambda: None)  # lets the spinner look at `closed`
+    spinner.join()
     executor._executor.shutdown(cancel_futures=True)  # noqa: SLF001 - rclpy leaves callbacks running here
-    for lane in lanes:
-        lane.shutdown(timeout_sec=0)
+    executor.shutdown(timeout_sec=0)
     node.destroy_node()
     rclpy.shutdown()
     sys.exit(0)
 
 
-def _spin(executor: Executor, node: Any, closed: threading.Event) -> None:
+def _spin(executor: MultiThreadedExecutor, node: Any, closed: threading.Event) -> None:
     while not closed.is_set():
         try:
             executor.spin_once()

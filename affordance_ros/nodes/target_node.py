@@ -10,7 +10,7 @@ from typing import Any
 from geometry_msgs.msg import PoseArray
 from nav_msgs.msg import Path
 from rclpy.action import ActionServer, CancelResponse
-from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 
 from affordance_ros import msg, srv
 from affordance_ros.action import PlanGrasps
@@ -19,7 +19,6 @@ from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.asking import Asker, Question, Snapshots, goal_of
 from affordance_ros.nodes.evidence import frame_from
 from affordance_ros.nodes.health import percentiles, resident_bytes
-from affordance_ros.nodes.lanes import Hurried
 from affordance_ros.nodes.lifecycle import RESULT, SuiteNode
 from affordance_ros.nodes.lifted import lift_evidence, pipeline_settings, without_targets
 from affordance_ros.nodes.parameters import TargetParameters
@@ -41,7 +40,7 @@ class TargetNode(SuiteNode):
         self.places = self.create_publisher(PoseArray, '~/place_poses', RESULT)
         self.trajectory = self.create_publisher(Path, '~/trajectory', RESULT)
         self.asker, self.snapshots = Asker(self, self.settings.source), Snapshots(self, self.settings.source)
-        lifting, group = Hurried(), ReentrantCallbackGroup()
+        lifting, group = MutuallyExclusiveCallbackGroup(), ReentrantCallbackGroup()
         evidence = f'{self.settings.source}/evidence'
         self.create_subscription(msg.Evidence, evidence, self._take, RESULT, callback_group=lifting)
         self.create_service(srv.GetGraspTargets, '~/get_grasp_targets', self._get, callback_group=group)
