@@ -25,7 +25,6 @@ PROFILES_HERE = ('DEFAULT_FASTRTPS_PROFILES.xml', 'DEFAULT_FASTDDS_PROFILES.xml'
 # glibc gives big blocks back to the kernel at once: with images that costs more than everything else a node does.
 MALLOC = {'M_TRIM_THRESHOLD': (-1, 256 << 20), 'M_MMAP_THRESHOLD': (-3, 32 << 20), 'M_ARENA_MAX': (-8, 2)}
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-SWITCH_S = 0.0005  # Python's 5 ms are long for hops of 1 ms: numpy waits for its turn after every large operation
 END_S = 1.0  # how long running callbacks may take to notice the end
 
 
@@ -53,7 +52,6 @@ def run_node(make: Callable[[], Any], threads: int = 4) -> None:
     # rclpy's own handlers shut the context down at once: running requests could not tell how they ended.
     prepare_transport()
     prepare_memory()
-    sys.setswitchinterval(SWITCH_S)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     hear, tell = os.pipe()  # a handler may interrupt itself: it must not take a lock
     for number in SIGNALS:
