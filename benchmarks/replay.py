@@ -23,13 +23,13 @@ from rich.table import Table
 from rosbags.highlevel import AnyReader
 
 from affordance_ros.bags import look_into, read_frames, typestore
-from affordance_ros.bags.memory import keep_freed_memory
 from affordance_ros.evaluation.askers import ModelAsker
 from affordance_ros.evaluation.records import RunFolder, answered
 from affordance_ros.evaluation.replay import ReplaySettings, replay, times_of
 from affordance_ros.evaluation.selection import FrameChoice
 from affordance_ros.evaluation.synthetic_bags import BagRecipe, write_synthetic_bag
 from affordance_ros.geometry.lifting import lift_places
+from affordance_ros.memory import keep_freed_memory
 from affordance_ros.models import load_model
 from affordance_ros.pipeline import Answer, PipelineSettings
 from affordance_ros.results import Abstention, Contact, Query

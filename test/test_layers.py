@@ -52,11 +52,12 @@ ALLOWED = {
     'camera_messages': BOTTOM | {'geometry'},
     'bags': CORE | {'camera_messages'},
     'clip_buffer': {'errors'},
+    'memory': set(),
     'bringup': {'errors'},
     'evaluation': OFFLINE - {'evaluation', 'training'} | {'clip_buffer'},
     'demo': OFFLINE | {'report'},
-    'cli': OFFLINE | {'bringup', 'report', 'demo'},
-    'nodes': CORE | {'camera_messages', 'scenes', 'bags', 'outlines', 'visualization', 'clip_buffer'},
+    'cli': OFFLINE | {'memory', 'bringup', 'report', 'demo'},
+    'nodes': CORE | {'memory', 'camera_messages', 'scenes', 'bags', 'outlines', 'visualization', 'clip_buffer'},
 }
 ROS = ('rclpy', 'launch', 'launch_ros', 'tf2_ros', 'cv_bridge', 'rcl_interfaces', 'std_srvs', 'ament_index_python')
 ONLY_IN = {'torch': {'models', 'training'}, 'transformers': {'models', 'training'}, 'peft': {'models', 'training'}}

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from affordance_ros.cli.arguments import key_value
+from affordance_ros.cli.arguments import (
+    CheckpointPath,
+    Device,
+    Dtype,
+    GripperName,
+    ModelName,
+    ModelOptions,
+    Resume,
+    key_value,
+)
 from affordance_ros.cli.convert_verbs import conversion
 from affordance_ros.cli.eval_verbs import evaluation
 from affordance_ros.cli.failures import explained
@@ -35,21 +44,17 @@ def predict(  # noqa: PLR0913 - the options of a command
         ),
     ],
     out: Annotated[Path, typer.Option(help='Folder for overlay.png, view_3d.png, report.html and answer.json.')],
-    model: Annotated[str, typer.Option(help='See: affordance models.')] = 'robopoint',
-    checkpoint: Annotated[str, typer.Option(help="Folder, or 'pocket' for the small one in this package.")] = 'pocket',
-    device: Annotated[str, typer.Option(help='cpu, cuda, cuda:1, ...')] = 'cpu',
-    dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = 'float32',
+    model: ModelName = 'robopoint',
+    checkpoint: CheckpointPath = 'pocket',
+    device: Device = 'cpu',
+    dtype: Dtype = 'float32',
     depth: Annotated[Path | None, typer.Option(help='Registered depth: 16-bit PNG or .npy; 0 and 65535: none.')] = None,
     depth_scale: Annotated[float, typer.Option(help='Metres per depth unit; 0: 0.001 for integers, else 1.')] = 0.0,
     intrinsics: Annotated[str, typer.Option(help='"fx,fy,cx,cy" or a file (3x3, JSON, CameraInfo YAML, .mat).')] = '',
-    gripper: Annotated[
-        str, typer.Option(help='A preset (generic, panda, robotiq_2f_85, suction, ...) or a YAML file.')
-    ] = 'generic',
+    gripper: GripperName = 'generic',
     task: Annotated[str, typer.Option(help='Kind of answer, as the page of the model lists them.')] = '',
     choice: Annotated[list[str] | None, typer.Option(help='What a question of choice offers. Repeatable.')] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help='Further option of the model, as clip=DIR. Repeatable.')
-    ] = None,
+    option: ModelOptions = None,
 ) -> None:
     """Ask a model about an image or a clip; with depth and intrinsics the answer becomes grasp targets."""
     from affordance_ros.cli.predict import PredictRequest, run_predict
@@ -125,7 +130,7 @@ def demo(
     out: Annotated[Path, typer.Option(help='Folder for the pictures, the report, the answers and the bag.')] = Path(
         'out/demo'
     ),
-    model: Annotated[str, typer.Option(help='See: affordance models.')] = 'robopoint',
+    model: ModelName = 'robopoint',
     checkpoint: Annotated[str, typer.Option(help='Folder or pocket.')] = 'pocket',
 ) -> None:
     """Run camera, model and target nodes as processes over DDS, ask once, show the answer and stop."""
@@ -140,14 +145,12 @@ def up(  # noqa: PLR0913 - the options of a command
     params: Annotated[Path | None, typer.Option(help='Parameter file; left out: config/affordance.yaml.')] = None,
     namespace: Annotated[str, typer.Option(help='Namespace of all nodes and relative topics.')] = '',
     camera: Annotated[str, typer.Option(help='Topics of a driver: realsense, zed, oak, kinect, gazebo.')] = '',
-    model: Annotated[str, typer.Option(help='See: affordance models.')] = '',
+    model: ModelName = '',
     checkpoint: Annotated[str, typer.Option(help='Folder or pocket.')] = '',
-    device: Annotated[str, typer.Option(help='cpu, cuda, cuda:1, ...')] = '',
-    dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = '',
+    device: Device = '',
+    dtype: Dtype = '',
     target_frame: Annotated[str, typer.Option(help='Frame of the targets.')] = '',
-    gripper: Annotated[
-        str, typer.Option(help='A preset (generic, panda, robotiq_2f_85, suction, ...) or a YAML file.')
-    ] = '',
+    gripper: GripperName = '',
     log_level: Annotated[str, typer.Option(help='debug, info, warn or error.')] = 'info',
     sim_time: Annotated[bool, typer.Option('--sim-time', help='Take the time from /clock.')] = False,  # noqa: FBT002
     no_autostart: Annotated[bool, typer.Option('--no-autostart', help='Leave that to a manager.')] = False,  # noqa: FBT002
@@ -183,7 +186,7 @@ def train(
     model: Annotated[str, typer.Argument(help='robopoint')],
     out: Annotated[Path, typer.Option(help='Folder of the run.')],
     recipe: Annotated[str, typer.Option(help='Named recipe.')] = 'pocket',
-    resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in the folder.')] = False,  # noqa: FBT002
+    resume: Resume = False,  # noqa: FBT002
     processes: Annotated[int, typer.Option(min=0, help='Training processes; 0: one per core.')] = 0,
 ) -> None:
     """Train a checkpoint on simulated tables and evaluate it."""

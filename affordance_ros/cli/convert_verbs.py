@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from affordance_ros.cli.arguments import Dtype
 from affordance_ros.cli.failures import explained
 
 conversion = typer.Typer()
@@ -20,7 +21,7 @@ def convert(  # noqa: PLR0913 - the options of a command
     out: Annotated[Path, typer.Option(help='New folder.')],
     clip: Annotated[Path | None, typer.Option(help='Folder of the CLIP tower.')] = None,
     base: Annotated[Path | None, typer.Option(help='Folder of the base under a LoRA.')] = None,
-    dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = 'float16',
+    dtype: Dtype = 'float16',
     siglip: Annotated[Path | None, typer.Option(help='Folder of the SigLIP tower, for its sizes.')] = None,
 ) -> None:
     """Write an official checkpoint in a layout that transformers and vLLM load."""
@@ -37,7 +38,7 @@ def merge_lora(
     out: Annotated[Path, typer.Option(help='New folder.')],
     base: Annotated[Path | None, typer.Option(help='Folder of the base; empty: the path in the adapter.')] = None,
     clip: Annotated[Path | None, typer.Option(help='Folder of the CLIP tower.')] = None,
-    dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = 'float16',
+    dtype: Dtype = 'float16',
 ) -> None:
     """Merge an unmerged LoRA release into its base and write a full checkpoint in the official layout."""
     with explained():

@@ -7,8 +7,34 @@ from typing import Annotated
 
 import typer
 
-from affordance_ros.cli.arguments import key_value
+from affordance_ros.cli.arguments import (
+    CheckpointPath,
+    Device,
+    Dtype,
+    GripperName,
+    ModelName,
+    ModelOptions,
+    Resume,
+    key_value,
+)
 from affordance_ros.cli.failures import explained
+
+# What `bag` and `live` share.
+BagFolder = Annotated[Path, typer.Argument(help='Folder of a rosbag2 bag: MCAP or sqlite3, split or compressed too.')]
+Prompts = Annotated[str, typer.Option(help='A sentence, or a .txt, .yaml or .json file of them.')]
+ReplayFolder = Annotated[
+    Path, typer.Option(help='Folder for report.html, answers.jsonl, answers.csv, results/ and more.')
+]
+FrameChoice = Annotated[str, typer.Option(help='all, every:N, stamps:S1,S2 (seconds) or change:T (grey levels).')]
+Labels = Annotated[Path | None, typer.Option(help='JSON file of the truth (docs/evaluation.md).')]
+Gates = Annotated[Path | None, typer.Option(help='YAML file of thresholds; a failed one gives exit code 1.')]
+StreamTopic = Annotated[str, typer.Option(help='Topic; empty: the only one of its type.')]
+InfoTopic = Annotated[str, typer.Option(help='Topic; empty: the one beside the image.')]
+TargetFrame = Annotated[str, typer.Option(help='Frame of the results; empty: the root of the transforms.')]
+DepthScale = Annotated[float, typer.Option(help='Metres per depth unit; 0: as the encoding says.')]
+BagIntrinsics = Annotated[str, typer.Option(help='"fx,fy,cx,cy" or a file, for bags without camera info.')]
+StaticTf = Annotated[Path | None, typer.Option(help='YAML list of transforms that the bag lacks.')]
+Pictures = Annotated[bool, typer.Option(help='Write overlays and 3D views.')]
 
 evaluation = typer.Typer(
     help='Ask recorded bags and published benchmarks, and compare the results.', no_args_is_help=True
@@ -17,33 +43,27 @@ evaluation = typer.Typer(
 
 @evaluation.command()
 def bag(  # noqa: PLR0913 - the options of a command
-    bag: Annotated[Path, typer.Argument(help='Folder of a rosbag2 bag: MCAP or sqlite3, split or compressed too.')],
-    prompts: Annotated[str, typer.Option(help='A sentence, or a .txt, .yaml or .json file of them.')],
-    out: Annotated[Path, typer.Option(help='Folder for report.html, answers.jsonl, answers.csv, results/ and more.')],
-    model: Annotated[str, typer.Option(help='See: affordance models.')] = 'robopoint',
-    checkpoint: Annotated[str, typer.Option(help="Folder, or 'pocket' for the small one in this package.")] = 'pocket',
-    device: Annotated[str, typer.Option(help='cpu, cuda, cuda:1, ...')] = 'cpu',
-    dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = 'float32',
-    frames: Annotated[
-        str, typer.Option(help='all, every:N, stamps:S1,S2 (seconds) or change:T (grey levels).')
-    ] = 'all',
-    gripper: Annotated[
-        str, typer.Option(help='A preset (generic, panda, robotiq_2f_85, suction, ...) or a YAML file.')
-    ] = 'generic',
-    labels: Annotated[Path | None, typer.Option(help='JSON file of the truth (docs/evaluation.md).')] = None,
-    gates: Annotated[Path | None, typer.Option(help='YAML file of thresholds; a failed one gives exit code 1.')] = None,
-    image: Annotated[str, typer.Option(help='Topic; empty: the only one of its type.')] = '',
-    depth: Annotated[str, typer.Option(help='Topic; empty: the only one of its type.')] = '',
-    camera_info: Annotated[str, typer.Option(help='Topic; empty: the one beside the image.')] = '',
-    target_frame: Annotated[str, typer.Option(help='Frame of the results; empty: the root of the transforms.')] = '',
-    depth_scale: Annotated[float, typer.Option(help='Metres per depth unit; 0: as the encoding says.')] = 0.0,
-    intrinsics: Annotated[str, typer.Option(help='"fx,fy,cx,cy" or a file, for bags without camera info.')] = '',
-    static_tf: Annotated[Path | None, typer.Option(help='YAML list of transforms that the bag lacks.')] = None,
-    resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in the folder.')] = False,  # noqa: FBT002
-    pictures: Annotated[bool, typer.Option(help='Write overlays and 3D views.')] = True,  # noqa: FBT002
-    option: Annotated[
-        list[str] | None, typer.Option(help='Further option of the model, as clip=DIR. Repeatable.')
-    ] = None,
+    bag: BagFolder,
+    prompts: Prompts,
+    out: ReplayFolder,
+    model: ModelName = 'robopoint',
+    checkpoint: CheckpointPath = 'pocket',
+    device: Device = 'cpu',
+    dtype: Dtype = 'float32',
+    frames: FrameChoice = 'all',
+    gripper: GripperName = 'generic',
+    labels: Labels = None,
+    gates: Gates = None,
+    image: StreamTopic = '',
+    depth: StreamTopic = '',
+    camera_info: InfoTopic = '',
+    target_frame: TargetFrame = '',
+    depth_scale: DepthScale = 0.0,
+    intrinsics: BagIntrinsics = '',
+    static_tf: StaticTf = None,
+    resume: Resume = False,  # noqa: FBT002
+    pictures: Pictures = True,  # noqa: FBT002
+    option: ModelOptions = None,
 ) -> None:
     """Ask a model about the frames of a bag, offline, and report what came of it."""
     from affordance_ros.bags import BagTopics
@@ -62,9 +82,9 @@ def bag(  # noqa: PLR0913 - the options of a command
 
 @evaluation.command()
 def live(  # noqa: PLR0913 - the options of a command
-    bag: Annotated[Path, typer.Argument(help='Folder of a rosbag2 bag: MCAP or sqlite3, split or compressed too.')],
-    prompts: Annotated[str, typer.Option(help='A sentence, or a .txt, .yaml or .json file of them.')],
-    out: Annotated[Path, typer.Option(help='Folder for report.html, answers.jsonl, answers.csv, results/ and more.')],
+    bag: BagFolder,
+    prompts: Prompts,
+    out: ReplayFolder,
     real_time: Annotated[  # noqa: FBT002
         bool, typer.Option('--real-time', help='Play at the pace of the recording and count the frames that drop.')
     ] = False,
@@ -76,30 +96,24 @@ def live(  # noqa: PLR0913 - the options of a command
     affordance_node: Annotated[str, typer.Option(help='With --running: its name.')] = '/affordance_node',
     target_node: Annotated[str, typer.Option(help='With --running: its name.')] = '/target_node',
     camera: Annotated[str, typer.Option(help='Namespace of the topics that are published, as /front.')] = '',
-    model: Annotated[str, typer.Option(help='See: affordance models.')] = 'robopoint',
-    checkpoint: Annotated[str, typer.Option(help="Folder, or 'pocket' for the small one in this package.")] = 'pocket',
-    device: Annotated[str, typer.Option(help='cpu, cuda, cuda:1, ...')] = 'cpu',
-    dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = 'float32',
-    frames: Annotated[
-        str, typer.Option(help='all, every:N, stamps:S1,S2 (seconds) or change:T (grey levels).')
-    ] = 'all',
-    gripper: Annotated[
-        str, typer.Option(help='A preset (generic, panda, robotiq_2f_85, suction, ...) or a YAML file.')
-    ] = 'generic',
-    labels: Annotated[Path | None, typer.Option(help='JSON file of the truth (docs/evaluation.md).')] = None,
-    gates: Annotated[Path | None, typer.Option(help='YAML file of thresholds; a failed one gives exit code 1.')] = None,
-    image: Annotated[str, typer.Option(help='Topic; empty: the only one of its type.')] = '',
-    depth: Annotated[str, typer.Option(help='Topic; empty: the only one of its type.')] = '',
-    camera_info: Annotated[str, typer.Option(help='Topic; empty: the one beside the image.')] = '',
-    target_frame: Annotated[str, typer.Option(help='Frame of the results; empty: the root of the transforms.')] = '',
-    depth_scale: Annotated[float, typer.Option(help='Metres per depth unit; 0: as the encoding says.')] = 0.0,
-    intrinsics: Annotated[str, typer.Option(help='"fx,fy,cx,cy" or a file, for bags without camera info.')] = '',
-    static_tf: Annotated[Path | None, typer.Option(help='YAML list of transforms that the bag lacks.')] = None,
-    resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in the folder.')] = False,  # noqa: FBT002
-    pictures: Annotated[bool, typer.Option(help='Write overlays and 3D views.')] = True,  # noqa: FBT002
-    option: Annotated[
-        list[str] | None, typer.Option(help='Further option of the model, as clip=DIR. Repeatable.')
-    ] = None,
+    model: ModelName = 'robopoint',
+    checkpoint: CheckpointPath = 'pocket',
+    device: Device = 'cpu',
+    dtype: Dtype = 'float32',
+    frames: FrameChoice = 'all',
+    gripper: GripperName = 'generic',
+    labels: Labels = None,
+    gates: Gates = None,
+    image: StreamTopic = '',
+    depth: StreamTopic = '',
+    camera_info: InfoTopic = '',
+    target_frame: TargetFrame = '',
+    depth_scale: DepthScale = 0.0,
+    intrinsics: BagIntrinsics = '',
+    static_tf: StaticTf = None,
+    resume: Resume = False,  # noqa: FBT002
+    pictures: Pictures = True,  # noqa: FBT002
+    option: ModelOptions = None,
 ) -> None:
     """Show the frames of a bag to the real nodes, one by one or in real time, and report what they answered."""
     from affordance_ros.bags import BagTopics
@@ -147,10 +161,10 @@ def dataset(  # noqa: PLR0913 - the options of a command
     name: Annotated[str, typer.Argument(help='One of: affordance eval datasets.')],
     root: Annotated[Path, typer.Option(help='Folder of the data set in the layout of its owners.')],
     out: Annotated[Path, typer.Option(help='Folder for answers.jsonl, metrics.json and the official answer files.')],
-    model: Annotated[str, typer.Option(help='See: affordance models.')],
+    model: ModelName,
     checkpoint: Annotated[str, typer.Option(help='Folder of the checkpoint.')] = '',
     device: Annotated[str, typer.Option(help='cpu, cuda, ...; cuda:0,cuda:1 shares the questions out.')] = 'cpu',
-    dtype: Annotated[str, typer.Option(help='float32, float16 or bfloat16.')] = 'float32',
+    dtype: Dtype = 'float32',
     task: Annotated[list[str] | None, typer.Option(help='Only this task. Repeatable.')] = None,
     limit: Annotated[int | None, typer.Option(min=1, help='Only so many questions of each task.')] = None,
     split: Annotated[str, typer.Option(help='train, val or test; empty: the one of the published figures.')] = '',
@@ -165,10 +179,8 @@ def dataset(  # noqa: PLR0913 - the options of a command
     processes: Annotated[int, typer.Option(min=1, help='Processes on each device.')] = 1,
     engine: Annotated[str, typer.Option(help='Who answers; local: models in these processes.')] = 'local',
     shard: Annotated[str, typer.Option(help='INDEX/COUNT: this process asks its share only.')] = '0/1',
-    resume: Annotated[bool, typer.Option('--resume', help='Go on with the run in the folder.')] = False,  # noqa: FBT002
-    option: Annotated[
-        list[str] | None, typer.Option(help='Further option of the model, as clip=DIR. Repeatable.')
-    ] = None,
+    resume: Resume = False,  # noqa: FBT002
+    option: ModelOptions = None,
 ) -> None:
     """Ask a model the questions of a published benchmark and score it, right and as the official program does."""
     with explained():

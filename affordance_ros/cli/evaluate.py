@@ -14,7 +14,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from affordance_ros.bags import BagContent, BagTopics, look_into
-from affordance_ros.bags.memory import keep_freed_memory
 from affordance_ros.cli.failures import FAILED
 from affordance_ros.cli.versions import version_lines
 from affordance_ros.errors import AffordanceError, Code
@@ -29,6 +28,7 @@ from affordance_ros.frame_files import read_intrinsics
 from affordance_ros.geometry.pose_buffer import StaticTransform
 from affordance_ros.geometry.transforms import pose_from
 from affordance_ros.grasping.gripper import gripper_preset
+from affordance_ros.memory import keep_freed_memory
 from affordance_ros.models import load_model
 from affordance_ros.pipeline import PipelineSettings
 

@@ -42,11 +42,10 @@ from affordance_ros.models.parts.llava_onevision import OneVisionNetwork
 from affordance_ros.models.parts.qwen_guides import byte_level_table
 from affordance_ros.models.parts.qwen_tokenizer import QwenTokenizer, chatml
 from affordance_ros.models.parts.remembered import Remembered
-from affordance_ros.models.parts.text_options import check_known
-from affordance_ros.models.robointer_answers import BY_NAME, Coordinates, Task
+from affordance_ros.models.robointer_answers import Coordinates, Task
 from affordance_ros.models.robointer_grammar import answer_grammar
 from affordance_ros.models.robointer_options import PROFILES, RoboInterConfig, source_of
-from affordance_ros.models.robointer_predictions import TASK_OF_A_PLAIN_QUERY, to_prediction
+from affordance_ros.models.robointer_predictions import task_of, to_prediction
 from affordance_ros.models.robointer_prompts import Question, ask, read_book, with_images
 from affordance_ros.results import Frame, Prediction, Query
 
@@ -87,7 +86,7 @@ class RoboInter:
 
         Boxes, points and traces are about the newest frame; a choice, a decision or a plan looks at all of a clip.
         """
-        task = _task(query)
+        task = task_of(query)
         report = progress or (lambda _: None)
         marks = [time.perf_counter()]
         with torch_errors('robointer', device=self._config.device):
@@ -108,7 +107,7 @@ class RoboInter:
         with torch_errors('robointer', device=self._config.device):
             prompts = [Prompt(self._prepared(frame, query, lambda _: None, stop)) for frame, query in questions]
             marks.append(time.perf_counter())
-            guides = [self._guide(_task(query), query) for _, query in questions]
+            guides = [self._guide(task_of(query), query) for _, query in questions]
             llm, settings = self.network.llm, self._settings
             answers = write_batch(
                 Writer(llm.model, llm.lm_head, self.tokenizer.eos_ids, settings), prompts, guides, stop
@@ -132,13 +131,13 @@ class RoboInter:
         seconds = {'encode': marks[1] - marks[0], 'generate': marks[2] - marks[1], 'total': marks[2] - marks[0]}
         prediction = Prediction('robointer', query, text, confidence=written.confidence, seconds=seconds)
         whole = written.ids[-1] in self.tokenizer.eos_ids
-        return to_prediction(prediction, _task(query), Coordinates(size, size, shares=True), whole=whole)
+        return to_prediction(prediction, task_of(query), Coordinates(size, size, shares=True), whole=whole)
 
     def _prepared(
         self, frame: Frame | Sequence[Frame], query: Query, report: ProgressCallback, stop: StopFlag | None
     ) -> torch.Tensor:
         """Return the rows of a question with its images."""
-        task = _task(query)
+        task = task_of(query)
         frames = [single_frame(frame)] if isinstance(frame, Frame) or task.key else list(frame)
         question = query.text if self._profile.verbatim else ask(self._book, task, query)
         ids = self.tokenizer.encode_prompt(chatml(with_images(question, len(frames))))
@@ -219,9 +218,3 @@ class RoboInter:
                 'quantization': self._config.quantization or 'none',
             },
         )
-
-
-def _task(query: Query) -> Task:
-    name = query.task or TASK_OF_A_PLAIN_QUERY
-    check_known('task', name, BY_NAME)
-    return BY_NAME[name]

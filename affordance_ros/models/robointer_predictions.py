@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from affordance_ros.errors import UnparsableAnswer
+from affordance_ros.models.parts.text_options import check_known
 from affordance_ros.models.robointer_answers import (
+    BY_NAME,
     Coordinates,
     Geometry,
     Task,
@@ -16,9 +18,16 @@ from affordance_ros.models.robointer_answers import (
     read_geometry,
     read_text,
 )
-from affordance_ros.results import Boxes, Keypoints, Prediction, Trace
+from affordance_ros.results import Boxes, Keypoints, Prediction, Query, Trace
 
 TASK_OF_A_PLAIN_QUERY = 'contact_box'
+
+
+def task_of(query: Query) -> Task:
+    """Return the task that a query names. Raises BAD_INPUT for an unknown one."""
+    name = query.task or TASK_OF_A_PLAIN_QUERY
+    check_known('task', name, BY_NAME)
+    return BY_NAME[name]
 
 
 def to_prediction(prediction: Prediction, task: Task, coordinates: Coordinates, *, whole: bool) -> Prediction:

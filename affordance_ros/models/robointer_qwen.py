@@ -30,9 +30,9 @@ from affordance_ros.models.parts.qwen_tokenizer import chatml
 from affordance_ros.models.parts.qwen_vl_asking import IMAGE, Asking, Listener, QwenVLAsker, Reply
 from affordance_ros.models.parts.text_options import TextOptions, check_known
 from affordance_ros.models.parts.tokenizer import IMAGE_TOKEN
-from affordance_ros.models.robointer_answers import BY_NAME, Coordinates, Task
+from affordance_ros.models.robointer_answers import Coordinates, Task
 from affordance_ros.models.robointer_grammar import answer_grammar
-from affordance_ros.models.robointer_predictions import TASK_OF_A_PLAIN_QUERY, to_prediction
+from affordance_ros.models.robointer_predictions import task_of, to_prediction
 from affordance_ros.models.robointer_prompts import Question, ask, read_book, with_images
 from affordance_ros.results import Frame, Prediction, Query
 
@@ -144,7 +144,7 @@ class RoboInterQwen:
         ]
 
     def _asking(self, frame: Frame | Sequence[Frame], query: Query) -> Asking:
-        task = _task(query)
+        task = task_of(query)
         frames = [single_frame(frame)] if isinstance(frame, Frame) or task.key else list(frame)
         self.asker.check_sentence(query.sentence)
         question = query.sentence if self._profile.verbatim else ask(self._book, task, query)
@@ -201,19 +201,13 @@ class RoboInterQwen:
         )
 
 
-def _task(query: Query) -> Task:
-    name = query.task or TASK_OF_A_PLAIN_QUERY
-    check_known('task', name, BY_NAME)
-    return BY_NAME[name]
-
-
 def _prediction(frame: Frame | Sequence[Frame], query: Query, reply: Reply) -> Prediction:
     """Return what a reply says about the newest frame."""
     written = Prediction(
         'robointer_qwen', query, reply.text, confidence=reply.written.confidence, seconds=reply.seconds
     )
     coordinates = _coordinates(single_frame(frame), reply.sizes[-1])
-    return to_prediction(written, _task(query), coordinates, whole=reply.whole)
+    return to_prediction(written, task_of(query), coordinates, whole=reply.whole)
 
 
 def _coordinates(frame: Frame, seen: tuple[int, int]) -> Coordinates:

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running a node as a process: executor, autostart, and an end by Ctrl-C or SIGTERM with status 0 and without noise."""
 
-import ctypes
 import os
 import signal
 import sys
@@ -19,11 +18,11 @@ from rclpy.executors import MultiThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from affordance_ros.errors import AffordanceError
+from affordance_ros.memory import keep_freed_memory
 
 TRANSPORT_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTDDS_BUILTIN_TRANSPORTS')
 PROFILES_HERE = ('DEFAULT_FASTRTPS_PROFILES.xml', 'DEFAULT_FASTDDS_PROFILES.xml')  # Fast DDS reads these by itself
-# glibc gives big blocks back to the kernel at once: with images that costs more than everything else a node does.
-MALLOC = {'M_TRIM_THRESHOLD': (-1, 256 << 20), 'M_MMAP_THRESHOLD': (-3, 32 << 20), 'M_ARENA_MAX': (-8, 2)}
+ARENAS = 2  # for the memory of all threads of a node
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 END_S = 1.0  # how long running callbacks may take to notice the end
 
@@ -32,14 +31,6 @@ def prepare_transport() -> None:
     """Give Fast DDS room for images between processes, unless the user has set up its transports."""
     if not any(name in os.environ for name in TRANSPORT_VARIABLES) and not any(map(os.path.exists, PROFILES_HERE)):
         os.environ[TRANSPORT_VARIABLES[0]] = str(Path(__file__).with_name('fastdds_images.xml'))
-
-
-def prepare_memory() -> None:
-    """Let glibc keep freed image buffers for the next image; other C libraries are left as they are."""
-    mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
-    if mallopt is not None:
-        for option, value in MALLOC.values():
-            mallopt(option, value)
 
 
 def run_node(make: Callable[[], Any], threads: int = 4) -> None:
@@ -51,7 +42,7 @@ def run_node(make: Callable[[], Any], threads: int = 4) -> None:
     """
     # rclpy's own handlers shut the context down at once: running requests could not tell how they ended.
     prepare_transport()
-    prepare_memory()
+    keep_freed_memory(ARENAS)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     hear, tell = os.pipe()  # a handler may interrupt itself: it must not take a lock
     for number in SIGNALS:

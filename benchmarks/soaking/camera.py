@@ -12,9 +12,10 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header, String
 
 from affordance_ros.geometry.transforms import pose_from
+from affordance_ros.memory import keep_freed_memory
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.images import camera_info_message, image_message
-from affordance_ros.nodes.running import prepare_memory, prepare_transport
+from affordance_ros.nodes.running import ARENAS, prepare_transport
 from affordance_ros.results import Intrinsics
 
 K = Intrinsics(900.0, 900.0, 639.5, 359.5, 1280, 720)
@@ -91,7 +92,7 @@ def main() -> None:
     """Publish until killed."""
     period = 1 / float(sys.argv[1])
     prepare_transport()
-    prepare_memory()
+    keep_freed_memory(ARENAS)
     rclpy.init()
     node = rclpy.create_node('soak_camera')
     camera, due = Camera(node), time.monotonic()

@@ -161,11 +161,6 @@ def check_fits(grammar: Grammar, max_new_tokens: int, model: str) -> None:
         )
 
 
-def no_grammar(model: str, why: str = 'its answers have no fixed format') -> AffordanceError:
-    """Return the refusal of a model that cannot be constrained."""
-    return AffordanceError(Code.BAD_INPUT, f"{model} cannot decode='constrained': {why}; leave it at 'free'")
-
-
 @dataclass(frozen=True)
 class TokenTable:
     """What a guide must know of a tokenizer.
