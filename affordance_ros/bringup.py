@@ -5,7 +5,6 @@
 `bringup.launch.py` and `affordance up` both start what is planned here. Strings in, plain values out: no ROS.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -61,12 +60,26 @@ class NodePlan:
     remappings: Mapping[str, str] = field(default_factory=dict)
     log_level: str = 'info'
 
-    def ros_arguments(self) -> list[str]:
-        """Return the command line of the node, from --ros-args on."""
-        words = ['--ros-args', '-r', f'__node:={self.name}', '--params-file', str(self.params_file)]
+    @property
+    def full_name(self) -> str:
+        """Namespace and name, as ROS writes them."""
+        return '/'.join(['', *filter(None, self.namespace.split('/')), self.name])
+
+    def winning_file(self, folder: Path) -> Path:
+        """Write what wins over the parameter file and return the file, for `ros_arguments`.
+
+        `-p` would not do: ROS puts it where `/**` stands in the parameter file, and any later section wins over it.
+        The full name comes last, as launch_ros writes it.
+        """
+        file = folder / f'{self.name}.yaml'
+        file.write_text(yaml.safe_dump({self.full_name: {'ros__parameters': dict(self.parameters)}}))
+        return file
+
+    def ros_arguments(self, winning: Path) -> list[str]:
+        """Return the command line of the node, from --ros-args on. winning: what `winning_file` wrote."""
+        words = ['--ros-args', '-r', f'__node:={self.name}']
+        words += ['--params-file', str(self.params_file), '--params-file', str(winning)]
         words += ['-r', f'__ns:=/{self.namespace.strip("/")}'] if self.namespace else []
-        for name, value in self.parameters.items():
-            words += ['-p', f'{name}:={json.dumps(value)}']
         for name, topic in self.remappings.items():
             words += ['-r', f'{name}:={topic}']
         return [*words, '--log-level', self.log_level]

@@ -34,10 +34,10 @@ def test_arguments_win_over_the_file_where_they_belong() -> None:
     assert all(plan.parameters['use_sim_time'] is True for plan in (affordance, target, overlay))
 
 
-def test_a_namespace_moves_the_transforms_too() -> None:
+def test_a_namespace_moves_the_transforms_too(tmp_path: Path) -> None:
     for plan in planned({'namespace': 'robot1'}, CONFIG):
         assert plan.remappings == {'/tf': 'tf', '/tf_static': 'tf_static'}
-        assert '__ns:=/robot1' in plan.ros_arguments()
+        assert '__ns:=/robot1' in plan.ros_arguments(tmp_path / 'own.yaml')
 
 
 def test_a_camera_is_topics_and_noise() -> None:
@@ -47,12 +47,14 @@ def test_a_camera_is_topics_and_noise() -> None:
     assert 'noise' not in affordance.remappings
 
 
-def test_words_of_the_command_line_are_what_ros_reads() -> None:
-    affordance = planned({'checkpoint': '/data/my models/x', 'camera': 'zed'}, CONFIG)[0]
-    words = affordance.ros_arguments()
+def test_words_of_the_command_line_are_what_ros_reads(tmp_path: Path) -> None:
+    affordance = planned({'checkpoint': '/data/my models/x', 'camera': 'zed', 'namespace': '/robot1/'}, CONFIG)[0]
+    words = affordance.ros_arguments(winning := affordance.winning_file(tmp_path))
     assert words[0] == '--ros-args'
-    assert 'model.checkpoint:="/data/my models/x"' in words
-    assert 'autostart:=true' in words
+    files = [words[index + 1] for index, word in enumerate(words) if word == '--params-file']
+    assert files == [str(CONFIG / 'affordance.yaml'), str(winning)]  # the later one wins
+    own = yaml.safe_load(winning.read_text())['/robot1/affordance_node']['ros__parameters']
+    assert own == {'model.checkpoint': '/data/my models/x', 'use_sim_time': False, 'autostart': True}
     assert 'depth/image:=/zed/zed_node/depth/depth_registered' in words
 
 

@@ -21,7 +21,7 @@ def run_call(sentence: str, service: str, timeout_s: float) -> None:
     if not sentence.strip() or not timeout_s > 0:
         raise AffordanceError(Code.BAD_INPUT, 'give a sentence and a positive timeout')
     command = [sys.executable, '-m', 'affordance_ros.nodes.demo_client', '--sentence', sentence, '--service', service]
-    command += ['--timeout', str(timeout_s), '--ready-timeout', str(_READY_S)]
+    command += ['--timeout', str(timeout_s), '--ready-timeout', str(min(timeout_s, _READY_S))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
     if not lines or lines[-1]['stage'] not in ('answer', 'failed'):

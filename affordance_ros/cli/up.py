@@ -8,9 +8,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -39,17 +41,21 @@ class _Watched:
 
 
 class Supervisor:
-    """Runs nodes until it is told to end. respawn: start a node again that has died, unless it cannot start at all."""
+    """Runs nodes until it is told to end, with their parameters in `folder`.
 
-    def __init__(self, plans: Sequence[NodePlan], *, respawn: bool) -> None:
-        self._plans, self._respawn = plans, respawn
+    respawn: start a node again that has died, unless it cannot start at all.
+    """
+
+    def __init__(self, plans: Sequence[NodePlan], folder: Path, *, respawn: bool) -> None:
+        self._plans, self._folder, self._respawn = plans, folder, respawn
         self._ending = False
 
     def run(self) -> int:
         """Return the exit status: 0 after Ctrl-C or SIGTERM, 1 when a node has died for good."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._end)
-        watched = [_Watched(plan, _start(plan), time.monotonic()) for plan in self._plans]
+        watched = [_Watched(plan, _start(plan, self._folder), time.monotonic()) for plan in self._plans]
+        _say(f'{", ".join(plan.full_name for plan in self._plans)} start; Ctrl-C ends them')
         try:
             while not self._ending:
                 for each in watched:
@@ -78,7 +84,7 @@ class Supervisor:
             _say(f'{each.plan.name} ended with status {status}; it starts again in {pause:.0f} s')
             each.again_at = now + pause
         elif now >= each.again_at:
-            each.process, each.started, each.again_at = _start(each.plan), now, 0.0
+            each.process, each.started, each.again_at = _start(each.plan, self._folder), now, 0.0
         return True
 
 
@@ -95,7 +101,8 @@ def run_up(arguments: Mapping[str, str], *, scene: bool) -> None:
         plans.insert(0, scene_node)
     _check_names(plans)
     require_ros()
-    status = Supervisor(plans, respawn=arguments.get('use_respawn') == 'true').run()
+    with tempfile.TemporaryDirectory(prefix='affordance_up_') as folder:
+        status = Supervisor(plans, Path(folder), respawn=arguments.get('use_respawn') == 'true').run()
     raise typer.Exit(status)
 
 
@@ -112,8 +119,9 @@ def _check_names(plans: Sequence[NodePlan]) -> None:
         raise AffordanceError(Code.BAD_INPUT, f'{text}; see config/affordance.yaml')
 
 
-def _start(plan: NodePlan) -> 'subprocess.Popen[bytes]':
-    command = [sys.executable, '-m', f'affordance_ros.nodes.{plan.name}', *plan.ros_arguments()]
+def _start(plan: NodePlan, folder: Path) -> 'subprocess.Popen[bytes]':
+    arguments = plan.ros_arguments(plan.winning_file(folder))
+    command = [sys.executable, '-m', f'affordance_ros.nodes.{plan.name}', *arguments]
     environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
     # A group of its own: Ctrl-C comes to us alone, and we end the nodes in order.
     return subprocess.Popen(

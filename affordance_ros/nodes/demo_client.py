@@ -184,7 +184,9 @@ def run(options: argparse.Namespace) -> int:
     client = DemoClient(options.service, record=bool(options.record))
     deadline = time.monotonic() + options.ready_timeout
     if not wait_for_graph(client, deadline, nodes=bool(options.record)):
-        say('failed', code='TIMEOUT', text=f'{options.service} is not served within {options.ready_timeout:.0f} s')
+        text = f'nobody serves {options.service} (waited {options.ready_timeout:.0f} s)'
+        text += '; does the graph run on this ROS_DOMAIN_ID? see: affordance doctor --ros'
+        say('failed', code='TIMEOUT', text=text)
         return EXIT_NO_GRAPH
     say('ask', text=options.sentence)
     start = time.monotonic()

@@ -138,6 +138,12 @@ class RosClient:
         for node in nodes:
             self.wait_for(lambda node=node: self.state(node) == 'active', 60.0, f'{node} active')
 
+    def get_parameters(self, node: str, *names: str) -> list:
+        """Return the values of parameters of text."""
+        client = AsyncParameterClient(self.node, node)
+        assert client.wait_for_services(WAIT_S)
+        return [value.string_value for value in self.wait_future(client.get_parameters(list(names))).values]
+
     def set_parameters(self, node: str, **values: Any) -> Any:
         """Set parameters ('__' stands for '.') and return the outcome of each."""
         client = AsyncParameterClient(self.node, node)

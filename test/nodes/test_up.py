@@ -151,3 +151,13 @@ def test_a_file_that_is_no_parameter_file_is_refused(tmp_path: Path, text: str, 
     for up in started(tmp_path, '--params', str(file)):
         assert up.process.wait(60.0) == 2
         assert named in ' '.join(up.text.split())
+
+
+@pytest.mark.parametrize('namespace', ['', 'robot1'])
+def test_arguments_win_over_the_parameter_file_of_the_package(suite, tmp_path: Path, namespace: str) -> None:
+    words = ('--checkpoint', str(tmp_path / 'not_there'), '--gripper', 'panda', '--namespace', namespace)
+    for up in started(tmp_path, *words):
+        names = [f'{"/" + namespace if namespace else ""}/{name}' for name in ('affordance_node', 'target_node')]
+        assert suite.client.get_parameters(names[1], 'gripper') == ['panda']
+        assert suite.client.get_parameters(names[0], 'model.checkpoint') == [str(tmp_path / 'not_there')]
+        suite.client.wait_for(lambda: 'MISSING_WEIGHTS' in up.text, 60.0, 'the refusal of the checkpoint')  # noqa: B023

@@ -27,5 +27,6 @@ def checkpoint_folder(checkpoint: str | None, model: str, page: str = '', also_i
         if (here / 'config.json').is_file():
             return here
     where = f' nor in {folder / also_in}' if also_in else ''
-    sentence = f'{folder} is no checkpoint folder: there is no config.json in it{where}'
+    what = f'is no checkpoint folder: there is no config.json in it{where}' if folder.is_dir() else 'is no folder'
+    sentence = f'{folder} {what}; docs/models/{page or model}.md tells how to get the checkpoint of {model}'
     raise AffordanceError(Code.MISSING_WEIGHTS, sentence)
