@@ -89,6 +89,16 @@ def test_ctrl_c_ends_every_process(tmp_path: Path) -> None:
     assert left_behind(out) == []
 
 
+def test_a_checkpoint_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    out = tmp_path / 'out'
+    process = start('--seed', 1, '--checkpoint', tmp_path / 'nowhere', '--out', out)
+    text, _ = process.communicate(timeout=60)  # waiting for the graph would take longer
+    assert process.returncode == 2, text
+    assert 'MISSING_WEIGHTS: /affordance_node is not active (unconfigured)' in text
+    assert str(tmp_path / 'nowhere') in text.replace('\n', '')
+    assert left_behind(out) == []
+
+
 def test_a_sentence_about_nothing_there_starts_no_process(tmp_path: Path) -> None:
     process = start('grasp the elephant', '--out', tmp_path / 'out')
     text, _ = process.communicate(timeout=60)

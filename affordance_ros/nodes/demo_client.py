@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import serialize_message
@@ -23,7 +23,7 @@ from std_msgs.msg import String
 
 from affordance_ros import msg, srv
 from affordance_ros.bags import BagWriter, Recorded
-from affordance_ros.errors import Code
+from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.diagnostics import NOT_ACTIVE
 
@@ -74,6 +74,7 @@ class DemoClient(Node):
         self.client = self.create_client(srv.GetGraspTargets, service)
         self.recorded: dict[str, deque[Recorded]] = {}
         self.active: dict[str, bool] = {}
+        self.failed: dict[str, AffordanceError] = {}
         self.rolling = [topic.name for topic in topics() if topic.rolling] if record else []
         self.create_subscription(DiagnosticArray, '/diagnostics', self._diagnose, 10)
         for topic in topics() if record else []:
@@ -93,6 +94,9 @@ class DemoClient(Node):
     def _diagnose(self, array: DiagnosticArray) -> None:
         for status in array.status:
             self.active[status.name] = not status.message.startswith(NOT_ACTIVE)
+            self.failed.pop(status.name, None)
+            if status.level == DiagnosticStatus.ERROR and not self.active[status.name]:
+                self.failed[status.name] = failure(status)
 
     def heard(self, topic: str) -> bool:
         """Tell whether a recorded topic is connected: the camera has to be seen, the others need a publisher."""
@@ -137,6 +141,14 @@ def header_stamp(recorded: Recorded) -> int:
     return int(seconds) * 10**9 + int(nanoseconds)
 
 
+def failure(status: DiagnosticStatus) -> AffordanceError:
+    """Return why a node could not be configured, from what it says on /diagnostics."""
+    last = next((item.value for item in status.values if item.key == 'last refusal'), '')
+    name, _, reason = last.partition(': ')
+    code = Code[name] if name in Code.__members__ and reason in status.message else Code.INTERNAL
+    return AffordanceError(code, f'{status.name} is {status.message}')
+
+
 def say(stage: str, **more: Any) -> None:
     """Print one JSON line for the program that started this one."""
     print(json.dumps({'stage': stage, **more}), flush=True)
@@ -152,11 +164,17 @@ def fields_of(value: Any) -> Any:
 
 
 def wait_for_graph(client: DemoClient, deadline: float, *, nodes: bool) -> bool:
-    """Wait until the service is there and, with `nodes`, both nodes say that they are active."""
+    """Wait until the service is there and, with `nodes`, both nodes say that they are active; False when it is late.
+
+    Raises:
+        AffordanceError: the code of the reason for which a needed node could not be configured.
+    """
     said = ''
     while time.monotonic() < deadline:
         ready = client.client.service_is_ready()
         needed = ('/affordance_node', '/target_node') if nodes else ()
+        for error in (client.failed[name] for name in needed if name in client.failed):
+            raise error
         waiting = [name for name in needed if not client.active.get(name)]
         waiting += [name for name in client.recorded if not client.heard(name)]
         if ready and not waiting:
@@ -183,7 +201,12 @@ def run(options: argparse.Namespace) -> int:
     """Ask, record, print the response; return the exit status."""
     client = DemoClient(options.service, record=bool(options.record))
     deadline = time.monotonic() + options.ready_timeout
-    if not wait_for_graph(client, deadline, nodes=bool(options.record)):
+    try:
+        ready = wait_for_graph(client, deadline, nodes=bool(options.record))
+    except AffordanceError as error:
+        say('failed', code=error.code.name, text=error.message)
+        return EXIT_NO_GRAPH
+    if not ready:
         text = f'nobody serves {options.service} (waited {options.ready_timeout:.0f} s)'
         text += '; does the graph run on this ROS_DOMAIN_ID? see: affordance doctor --ros'
         say('failed', code='TIMEOUT', text=text)
