@@ -6,6 +6,7 @@
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ ARGUMENTS = {
     'gripper': ('', 'generic, panda, robotiq_2f_85, robotiq_2f_140, suction; empty: as in the parameter file'),
     'rviz': ('false', 'start RViz'),
 }
+LOG_LEVELS = ('debug', 'info', 'warn', 'error', 'fatal')
 # Argument -> (node, parameter); an empty argument leaves the parameter file alone.
 OVERRIDES = {
     'model': ('affordance_node', 'model.name'),
@@ -110,6 +112,7 @@ def planned(arguments: Mapping[str, str], config: Path) -> list[NodePlan]:
     if unknown := set(arguments) - set(ARGUMENTS):
         raise AffordanceError(Code.BAD_INPUT, f'unknown: {", ".join(sorted(unknown))}; known: {", ".join(ARGUMENTS)}')
     value = {name: arguments.get(name, default) for name, (default, _) in ARGUMENTS.items()}
+    _check_words(value)
     file = Path(value['params_file']) if value['params_file'] else config / 'affordance.yaml'
     if not file.is_file():
         raise AffordanceError(Code.BAD_INPUT, f'there is no parameter file {file}; see config/ for examples')
@@ -135,6 +138,15 @@ def camera_topics(file: Path, name: str) -> dict[str, str]:
     if name not in presets:
         raise AffordanceError(Code.BAD_INPUT, f'unknown camera {name!r}; presets: {", ".join(presets)}')
     return dict(presets[name])
+
+
+def _check_words(value: Mapping[str, str]) -> None:
+    """Raise BAD_INPUT for what ROS would refuse in every node with a traceback."""
+    if not re.fullmatch(r'/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*)?/?', value['namespace'], re.ASCII):
+        text = f'namespace {value["namespace"]!r} is none of ROS: letters, digits and _, joined by /'
+        raise AffordanceError(Code.BAD_INPUT, text)
+    if value['log_level'].lower() not in LOG_LEVELS:
+        raise AffordanceError(Code.BAD_INPUT, f'log_level must be one of {", ".join(LOG_LEVELS)}')
 
 
 def _truth(value: Mapping[str, str], name: str) -> bool:

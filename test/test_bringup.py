@@ -65,6 +65,9 @@ def test_words_of_the_command_line_are_what_ros_reads(tmp_path: Path) -> None:
         ({'params_file': '/nowhere.yaml'}, '/nowhere.yaml'),
         ({'autostart': 'maybe'}, 'autostart must be true or false'),
         ({'modle': 'fake'}, 'modle'),
+        ({'namespace': 'my robot'}, "'my robot' is none of ROS"),
+        ({'namespace': 'left/2nd'}, 'left/2nd'),
+        ({'log_level': 'loud'}, 'debug, info, warn'),
     ],
 )
 def test_what_there_is_not_is_refused_by_name(arguments: dict, named: str) -> None:

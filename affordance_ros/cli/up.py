@@ -4,6 +4,7 @@
 
 import contextlib
 import ctypes
+import difflib
 import os
 import signal
 import subprocess
@@ -117,6 +118,11 @@ def _check_names(plans: Sequence[NodePlan]) -> None:
     if not all(isinstance(entry, dict) for entry in entries):
         text = f'{file} is no parameter file of ROS: it needs NODE, below it ros__parameters, below it the parameters'
         raise AffordanceError(Code.BAD_INPUT, f'{text}; see config/affordance.yaml')
+    names = [plan.name for plan in plans]
+    for section in content:
+        own = str(section).rsplit('/', 1)[-1]
+        if own not in names and (near := difflib.get_close_matches(own, names, n=1)):
+            _say(f'{file}: no node here is called {own}, its parameters do nothing; did you mean {near[0]}?')
 
 
 def _start(plan: NodePlan, folder: Path) -> 'subprocess.Popen[bytes]':

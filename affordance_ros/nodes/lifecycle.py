@@ -16,6 +16,7 @@ from affordance_ros.errors import AffordanceError, Code
 from affordance_ros.nodes.diagnostics import DiagnosticReporter
 from affordance_ros.nodes.parameters import changed, declare, refuse_unless_live
 from affordance_ros.nodes.refusal_log import RefusalLog
+from affordance_ros.nodes.unknown_parameters import warn_of_unknown
 
 SENSOR = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 RESULT = QoSProfile(depth=5)
@@ -38,6 +39,7 @@ class SuiteNode(LifecycleNode):
         self._answer_transitions_always()
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self._diagnostics = DiagnosticReporter(self)
+        warn_of_unknown(self)
 
     def start(self) -> None:
         """Load what takes long (lifecycle: configure)."""

@@ -161,3 +161,15 @@ def test_arguments_win_over_the_parameter_file_of_the_package(suite, tmp_path: P
         assert suite.client.get_parameters(names[1], 'gripper') == ['panda']
         assert suite.client.get_parameters(names[0], 'model.checkpoint') == [str(tmp_path / 'not_there')]
         suite.client.wait_for(lambda: 'MISSING_WEIGHTS' in up.text, 60.0, 'the refusal of the checkpoint')  # noqa: B023
+
+
+@pytest.mark.usefixtures('ros_domain')
+def test_a_misspelled_node_in_the_file_is_told(tmp_path: Path) -> None:
+    file = tmp_path / 'robot.yaml'
+    file.write_text(yaml.safe_dump({'/**/affordance_nod': {'ros__parameters': {'model.name': 'fake'}}}))
+    for up in started(tmp_path, '--params', str(file), '--model', 'fake'):
+        deadline = time.monotonic() + 60.0
+        while 'fake is loaded' not in up.text and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert 'no node here is called affordance_nod' in up.text
+        assert 'did you mean affordance_node?' in up.text
