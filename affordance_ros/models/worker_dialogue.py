@@ -46,19 +46,15 @@ def reply_of(child: Child, watch: Watch) -> tuple[Any, ...]:
         message: tuple[Any, ...] | None = child.pipe.recv() if child.pipe.poll(POLL_S) else None
         if watch.closed():
             raise AffordanceError(Code.NOT_ACTIVE, f'model {watch.name!r} was closed')
-        if message is None:
-            check_stop(watch.stop)
-            if time.monotonic() > watch.deadline:
-                doing = 'did not answer in time' if child.ready else 'is still being loaded; ask again later'
-                raise AffordanceError(Code.TIMEOUT, f'model {watch.name!r} {doing}')
-        elif message[0] == 'taken':
-            watch.taken = True
-        elif message[0] == 'progress':
-            if watch.progress is not None:
-                watch.progress(message[1])
-            check_stop(watch.stop)
-        else:
+        if message is not None and message[0] not in ('taken', 'progress'):
             return message
+        watch.taken |= message is not None and message[0] == 'taken'
+        if message is not None and message[0] == 'progress' and watch.progress is not None:
+            watch.progress(message[1])
+        check_stop(watch.stop)
+        if time.monotonic() > watch.deadline:  # also of a child that talks without a pause
+            doing = 'did not answer in time' if child.ready else 'is still being loaded; ask again later'
+            raise AffordanceError(Code.TIMEOUT, f'model {watch.name!r} {doing}')
 
 
 def fell_silent(child: Child, closed: Callable[[], bool]) -> bool:

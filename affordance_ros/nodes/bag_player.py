@@ -75,7 +75,8 @@ class BagPlayer:
     def show(self, stamp_ns: int, nth: int = 0) -> AffordanceError | None:
         """Publish the nth image of a stamp with its depth and transforms, the clock set to it, or say what it lacks.
 
-        Called again for the image that was shown last, it goes out again.
+        Called again for the image that was shown last, it goes out again with its transforms: a node that hears of a
+        jump of the clock after them forgets them.
         """
         entry = self._index.image_at(stamp_ns, nth)
         if entry is None:
@@ -84,7 +85,7 @@ class BagPlayer:
         if self._index.depth and partner is None:
             text = 'no depth image of the bag is near enough to the image: the nodes never see it'
             return AffordanceError(Code.NO_DEPTH, f'{text}; raise input.slop_s, or set input.need_depth to false')
-        if self.shown is not None and stamp_ns < self.shown.stamp_ns:
+        if self.shown is not None and (stamp_ns < self.shown.stamp_ns or entry == self.shown):
             self._sent.clear()  # a jump back in time: the nodes forget what moved
         self.shown = entry
         self._set_clock(stamp_ns)

@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from affordance_ros.models.base import Progress
 from affordance_ros.models.frame_transport import memory_file, read_frames, write_frames
 from affordance_ros.models.worker import ModelWorker, WorkerSpec
 from affordance_ros.models.worker_child import launch
+from affordance_ros.models.worker_dialogue import Watch, reply_of
 from affordance_ros.results import Frame, Intrinsics, Query
 
 RGB = np.arange(48 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(48, 64, 3)
@@ -135,6 +137,25 @@ def test_timeout_stops_the_model(slow):
         slow.predict(FRAME, QUERY, timeout_s=0.3)
     assert caught.value.code == Code.TIMEOUT
     assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize('word', ['progress', 'taken'])
+def test_timeout_ends_the_waiting_for_a_model_that_talks_without_a_pause(word):
+    class Talking:
+        words = 0
+
+        def poll(self, _):
+            return True
+
+        def recv(self):
+            self.words += 1
+            assert self.words < 10**6, 'the deadline was never looked at'
+            return word, Progress('generate', 0.5)
+
+    watch = Watch('fake', time.monotonic() + 0.05, lambda: False)
+    with pytest.raises(AffordanceError) as caught:
+        reply_of(SimpleNamespace(pipe=Talking(), ready=True), watch)
+    assert caught.value.code == Code.TIMEOUT
 
 
 def test_a_second_request_gives_up_while_the_first_runs(slow):

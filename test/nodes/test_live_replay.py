@@ -152,3 +152,28 @@ def test_a_graph_that_is_not_there_is_named(bag, tmp_path) -> None:
     asked = LiveRequest(request(bag, tmp_path / 'out'), running=True, ready_s=1.0, affordance_node='/nobody')
     with pytest.raises(AffordanceError, match='/nobody is not active after 1 s'):
         run_live(asked)
+
+
+def test_an_image_that_is_shown_again_brings_its_transforms_again(bag, suite) -> None:
+    """A node that hears of the jump back in time after the new transforms forgets these with the old ones."""
+    from tf2_msgs.msg import TFMessage
+
+    from affordance_ros.bags import BagTopics
+    from affordance_ros.bags.recorded_frames import BagIndex
+    from affordance_ros.nodes.bag_player import BagPlayer
+
+    with BagIndex(bag / 'bag', BagTopics()) as index:
+        player = BagPlayer(suite.client.node, index)
+        try:
+            heard = suite.client.listen(TFMessage, '/tf')
+            suite.client.wait_for(lambda: suite.client.node.count_subscribers('/tf'), what='the connection')
+            first = index.first_stamp_ns
+            assert player.show(first) is None
+            suite.client.wait_for(lambda: heard, what='the transforms')
+            suite.client.forget(heard)
+            again = suite.client.listen(TFMessage, '/tf')
+            assert player.show(first) is None
+            suite.client.wait_for(lambda: again, what='the transforms once more')
+            assert again[-1].transforms == heard[0].transforms
+        finally:
+            player.close()
