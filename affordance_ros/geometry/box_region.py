@@ -115,7 +115,7 @@ def _main_thing(kept: npt.NDArray[np.bool_], smooth: Array, weight: Array, step_
     count, labels, stats, _ = cv2.connectedComponentsWithStats((kept & ~edge).astype(np.uint8), connectivity=4)
     if count < 2:
         return kept
-    flat = labels.ravel()
+    flat = labels.ravel().astype(np.intp)
     mass: Array = np.bincount(flat, weight.ravel(), minlength=count)
     within = np.bincount(flat, (weight > 0).ravel(), minlength=count) / np.bincount(flat, minlength=count)
     spans = stats[:, cv2.CC_STAT_WIDTH].astype(np.float64) * stats[:, cv2.CC_STAT_HEIGHT]
