@@ -23,7 +23,8 @@ from affordance_ros.results import Abstention, Contact, Intrinsics
 
 Array = npt.NDArray[Any]
 Placed = tuple[Array, Array, float, Array]  # point, axis, anisotropy, covariance
-MOST = 320  # samples that a surface is fitted to
+MOST = 400  # samples that a surface is fitted to
+ENOUGH_PX = 24  # pixels across a crop of which what is beside a strip is judged; more are thinned
 AROUND = 8  # directions in which a hole's surroundings are looked at
 
 
@@ -171,7 +172,8 @@ def _pixel(window: Window, spot: Spot, inside: npt.NDArray[np.bool_]) -> tuple[t
 def _sampled(surface: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
     """Return rows and columns of at most MOST evenly chosen pixels of a surface."""
     chosen = np.flatnonzero(surface)
-    chosen = chosen[:: 1 + len(chosen) // MOST]
+    if len(chosen) > MOST:
+        chosen = chosen[np.arange(MOST) * len(chosen) // MOST]
     return np.divmod(chosen, surface.shape[1])
 
 
@@ -186,8 +188,13 @@ def _strip(
     metres = scale[0] * float(z[len(z) // 2])
 
     def around() -> tuple[Array, Array]:
-        seen = np.nonzero(np.isfinite(window.seen))
-        return np.stack((across[seen[1]], down[seen[0]])), window.seen[seen]
+        some = (
+            slice(None, None, 1 + len(window.rows) // ENOUGH_PX),
+            slice(None, None, 1 + len(window.columns) // ENOUGH_PX),
+        )
+        seen = window.seen[some]
+        at = np.nonzero(np.isfinite(seen))
+        return np.stack((across[some[1]][at[1]], down[some[0]][at[0]])), seen[at]
 
     return strip_of(np.stack((across[columns], down[rows])), z, around, (metres, window.sigma_m))
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The affordance_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Planes and quadratics in inverse depth over discs and half discs of several radii, all from the same moments.
+"""Planes, quadratics and creases in inverse depth over discs and half discs of several radii, from the same moments.
 
 Every weighted least squares fit needs sums of products of the same six terms; one matrix product gives the sums of all
 neighbourhoods of a surface. What is expected of a surface (it is not seen edge-on, thin parts are round) enters as a
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affordance_ros.geometry import creases
 from affordance_ros.geometry.samples import Samples
 
 Array = npt.NDArray[Any]
@@ -36,7 +37,7 @@ _OF_DISC = np.concatenate((np.arange(DISCS), np.repeat(np.arange(DISCS), HALVES)
 
 @dataclass(frozen=True)
 class Fits:
-    """K surfaces with F = 32 fits each: planes over four discs, over their half discs, quadratics over the discs.
+    """K surfaces with F = 32 fits each: planes over four discs, over half discs, quadratics over the discs; creases.
 
     weights: bool (K, 28, N), which samples a plane was fitted to. usable: (K, F), which fits enough samples support.
     solution: (K, F, 6), of planes the first three. variance: (K, F, 3) of value and slopes, spread: (K, 4) of the bends
@@ -53,6 +54,7 @@ class Fits:
     residual: Array
     free: Array
     middle: Array
+    creases: creases.Creases
 
 
 def all_fits(samples: Samples) -> Fits:
@@ -61,7 +63,7 @@ def all_fits(samples: Samples) -> Fits:
     reached = np.partition(samples.away, sorted(set(nth.tolist())), axis=1)[np.arange(len(nth)), nth]
     radii = np.maximum(RADII, reached[:, None] * 1.001)
     weights = _neighbourhoods(samples, radii)
-    moments, discs = _moments(samples, weights)
+    moments, discs, beyond = _moments(samples, weights, radii)
     usable = np.concatenate((moments[..., 0] >= FEWEST, discs[..., 0] >= 2 * FEWEST), axis=1)
     usable[:, DISCS - 1] = True  # the largest disc serves where nothing else does
     flat, variance = _planes(samples, moments)
@@ -73,6 +75,8 @@ def all_fits(samples: Samples) -> Fits:
     free = np.maximum(count - np.where(IS_BENT, 6, 3), 1.0)
     sums = np.concatenate((moments[..., 1:3], discs[..., 1:3]), axis=1)
     diagonal = np.diagonal(covariance, axis1=2, axis2=3)
+    creased = np.s_[:, list(creases.DISCS)]
+    smooth = discs[..., 0][creased], bent[creased], covariance[creased]
     return Fits(
         weights,
         usable,
@@ -83,6 +87,7 @@ def all_fits(samples: Samples) -> Fits:
         np.maximum(left, 0) / free,
         free,
         sums / np.maximum(count, 1)[..., None],
+        creases.likeliest(beyond, smooth, radii[creased], samples.prior[:, 1, 1]),
     )
 
 
@@ -99,21 +104,29 @@ def _neighbourhoods(samples: Samples, radii: Array) -> Array:
     return weights
 
 
-def _moments(samples: Samples, weights: Array) -> tuple[Array, Array]:
+def _moments(samples: Samples, weights: Array, radii: Array) -> tuple[Array, Array, Array]:
     """Return sums over every neighbourhood: (K, 28, 10) what planes need, (K, 4, 22) what quadratics need.
+
+    The third are (K, 2, L, 17) over what is beyond each line that may be a crease.
 
     Surface by surface in the same memory, which stays in the cache.
     """
     count, _, longest = weights.shape
     planes, discs = np.empty((count, PLANES, _PLANE_ROWS)), np.empty((count, DISCS, _ROWS))
+    beyond = np.empty((count, 2, creases.LINES, creases.ROWS))
     chosen, products = np.empty((PLANES, longest)), np.empty((_ROWS, longest))
+    small, large = creases.DISCS
     for k in range(count):
         chosen[...] = weights[k]
         _fill_products(products, samples.design[k], samples.value[k])
         np.matmul(chosen[:DISCS], products.T, out=discs[k])
         np.matmul(chosen[DISCS:], products[:_PLANE_ROWS].T, out=planes[k, DISCS:])
+        near = np.flatnonzero(weights[k, large])
+        creases.sum_beyond(
+            products[: creases.ROWS].take(near, axis=1), weights[k, small, near], radii[k, small : large + 1], beyond[k]
+        )
     planes[:, :DISCS] = discs[..., :_PLANE_ROWS]
-    return planes, discs
+    return planes, discs, beyond
 
 
 def _fill_products(products: Array, design: Array, value: Array) -> None:

@@ -6,8 +6,8 @@
 camera is the same everywhere in 1/z (it is an error of disparity), so plain least squares is the right estimate there.
 
 A small neighbourhood is noisy, a large one bends or runs over an edge. So planes and quadratics are fitted to discs of
-several radii and planes also to half discs, all at once from shared moments. Each tells how much it may err: its
-variance, plus what its residual has in excess of the noise. Their weighted mean is the answer.
+several radii, planes also to half discs and quadratics with a crease, all at once from shared moments. Each tells how
+much it may err: its variance, plus what its residual has in excess of the noise. Their weighted mean is the answer.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from affordance_ros.geometry.creases import DISCS
 from affordance_ros.geometry.local_fits import IS_BENT, IS_HALF, PLANES, Fits, all_fits, noise_of, refined
 from affordance_ros.geometry.samples import Measured, Samples, samples_of
 
 Array = npt.NDArray[Any]
 BIAS = 1.8  # slope error of a fit whose residual exceeds the noise by 1 over a disc of radius 1
+COST = 10  # twice the log likelihood that a crease must gain: it has three parameters more
 LEAST_NOISE = 1.0  # share of the told variance that is counted at least: real noise is not white
 SLOPE_POWER, DEPTH_POWER = 3, 2  # how strongly the fits that err less outweigh the others
+SPREAD_POWER = 1.5  # the same where it counts how far they are apart
 _REACH = np.where(IS_HALF, 0.6, 1.0)
 
 
@@ -47,11 +50,6 @@ class SurfaceFit:
     half: bool
 
 
-def fit_surface(surface: Measured) -> SurfaceFit:
-    """Fit one surface."""
-    return fit_surfaces([surface])[0]
-
-
 def fit_surfaces(surfaces: Sequence[Measured]) -> list[SurfaceFit]:
     """Fit every surface under its ray `at`; those of one frame together take little longer than one of them."""
     if not surfaces:
@@ -60,15 +58,20 @@ def fit_surfaces(surfaces: Sequence[Measured]) -> list[SurfaceFit]:
     fits = all_fits(samples)
     noise = noise_of(fits)
     steep, off = _risks(samples, fits, noise)
+    turned = _creased(fits, noise, steep)
     each = np.arange(len(surfaces))
     best, nearest = steep.argmin(axis=1), off.argmin(axis=1)
     solution, residual, inliers = refined(samples, fits, np.stack((best, nearest), axis=1), noise)
     slopes, values = fits.solution[..., 1:3], fits.solution[..., 0]
     slopes[each, best], values[each, nearest] = solution[:, 0, 1:3], solution[:, 1, 0]
+    slopes, steep = np.concatenate((slopes, fits.creases.slope), axis=1), np.concatenate((steep, turned), axis=1)
     # The fits overlap and err differently: their mean, weighted by what each may err, is better than the best one.
     weight = _weights(steep, SLOPE_POWER)
-    tilt = (weight[:, None] @ slopes)[:, 0] * (samples.unit / samples.window)[:, None]
-    tilt_error = _mean(weight, steep)
+    slope = weight[:, None] @ slopes
+    tilt = slope[:, 0] * (samples.unit / samples.window)[:, None]
+    # Where they disagree by more than they tell, as at edges, the normal is known no better than that.
+    apart = ((slopes - slope) ** 2).sum(axis=2)
+    tilt_error = _mean(weight, steep) + _mean(_weights(steep, SPREAD_POWER), apart)
     weight = _weights(off, DEPTH_POWER)
     inverse = np.maximum(samples.middle + samples.unit * _mean(weight, values), 1e-6)
     normal = -np.column_stack((tilt, inverse - (tilt * samples.at).sum(axis=1)))
@@ -113,6 +116,24 @@ def _risks(samples: Samples, fits: Fits, noise: Array) -> tuple[Array, Array]:
         leaning = np.where(fits.usable[:, PLANES:].any(axis=1) & samples.thin, 1.0, 0.0)
         steep[:, :PLANES] += leaning[:, None] * _leaning(fits, excess, variance)
     return np.where(fits.usable, steep, np.inf), np.where(fits.usable, off, np.inf)
+
+
+def _creased(fits: Fits, noise: Array, steep: Array) -> Array:
+    """Return the expected squared errors (K, 2) of the slopes of creases.
+
+    Either a surface has a crease or not: how likely the samples make it tells by how much quadratic and crease may err
+    if the other is right. The risks `steep` (K, F) of the quadratics are raised accordingly.
+    """
+    told, bent = fits.creases, np.s_[:, np.array(DISCS) + PLANES]
+    variance, noise = np.maximum(noise, LEAST_NOISE)[:, None], noise[:, None]
+    sure = np.isfinite(told.variance)
+    likely = sure / (1 + np.exp(np.clip((COST - told.gain / variance) / 2, -50, 50)))
+    free, radius = fits.free[bent], fits.radius[bent]
+    excess = np.maximum(0, fits.residual[bent] - told.gain / free - noise * (1 + 2 * np.sqrt(2 / free)))
+    apart = ((told.slope - fits.solution[bent][..., 1:3]) ** 2).sum(axis=2)
+    steep[bent] += likely * apart
+    turned = variance * told.variance + BIAS**2 * excess / radius**2 + (1 - likely) * apart
+    return np.where(sure, turned, np.inf)
 
 
 def _leaning(fits: Fits, excess: Array, variance: Array) -> Array:

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-WIDEST = 1.6  # half width in windows
-LONGER = 0.3  # largest ratio of the variances across and along
+WIDEST = 2.2  # half width in windows
+LONGER = 0.6  # largest ratio of the variances across and along
 BEYOND = (1.15, 0.6)  # where what is beside the strip is looked for: from 1.15 half widths, 0.6 windows wide
 ALONG = 1.5
 FEWEST = 6

@@ -198,7 +198,9 @@ def surfaces(window: Window, spot: Spot, settings: LiftSettings) -> list[tuple[f
     starts, stops = np.concatenate(([0], ends + 1)), np.concatenate((ends, [len(z) - 1]))
     spans = [(float(ordered[first]), float(ordered[last])) for first, last in zip(starts, stops, strict=True)]
     nearest = int(np.flatnonzero(significant)[0])
-    votes = np.bincount(group, np.exp(-((away / max(1.5, spot.spread_px, 0.1 * window.radius_px)) ** 2)))
+    # In a hole what is beside it counts: all that is about as near as the nearest pixel with depth.
+    reach = max(1.5, spot.spread_px, 0.1 * window.radius_px, float(away.min()))
+    votes = np.bincount(group, np.exp(-((away / reach) ** 2)))
     winner = int(votes.argmax())
     if not significant[winner] and votes[winner] >= 0.5 * votes.sum():
         return []  # what is under the pixel is too small to tell, and it is not what is beside it

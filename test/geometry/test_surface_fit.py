@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from affordance_ros.geometry.samples import Measured
-from affordance_ros.geometry.surface_fit import fit_surface, fit_surfaces
+from affordance_ros.geometry.surface_fit import SurfaceFit, fit_surfaces
 from affordance_ros.geometry.thin import Strip, strip_of
 
 WINDOW_M, PITCH = 0.008, 0.001
+
+
+def fit_surface(surface: Measured) -> SurfaceFit:
+    return fit_surfaces([surface])[0]
 
 
 def patch(reach: float = 0.024, z: float = 0.6) -> np.ndarray:
