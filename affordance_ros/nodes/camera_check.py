@@ -6,13 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from affordance_ros.camera_messages import depth_from_message, intrinsics_from_message, rgb_from_message
 from affordance_ros.errors import AffordanceError
+from affordance_ros.geometry.alignment import Alignment, Verdict, alignment
 from affordance_ros.nodes import conversions as convert
 from affordance_ros.nodes.graph_listener import KINDS, SILENT_S, GraphListener
 
 LISTEN_S = 1.5
 LATE_S = 2.0
+FRAMES = 5  # whose edges are compared
 Finding = tuple[str, str, str, str]
 
 
@@ -54,6 +58,7 @@ def check_camera(graph: GraphListener, wiring: Wiring) -> Iterator[Finding]:
     yield from _content(wiring, last)
     yield from _together(graph, wiring)
     yield from _registered(wiring, last)
+    yield from _edges(graph, wiring)
     yield from _pose(graph, wiring)
 
 
@@ -138,6 +143,52 @@ def _registered(wiring: Wiring, last: Mapping[str, Any]) -> Iterator[Finding]:
         return
     way = 'publish depth registered to colour (align_depth), or set input.check_frames to false if it is'
     yield 'missing', 'registration', detail, way
+
+
+def _edges(graph: GraphListener, wiring: Wiring) -> Iterator[Finding]:
+    """Whether the borders of things lie in the same places of colour and depth."""
+    frames = _frames(graph, wiring)
+    if not frames:
+        return  # why is told by the other lines
+    found = alignment(frames)
+    over = f'{len(frames)} frame(s), {found.edges} edge pixels'
+    name = 'edges of colour and depth'
+    if found.verdict is Verdict.ALIGNED:
+        yield 'ok', name, f'they fit within {np.hypot(*found.shift):.0f} px ({over})', ''
+    elif found.verdict is Verdict.MISALIGNED:
+        way = 'publish depth registered to colour (align_depth); if it is, calibrate the camera or synchronise it'
+        yield 'missing', name, f'{_misfit(found)} ({over})', way
+    else:
+        way = 'no matter; to be sure, show the camera things with clear borders, or look at the overlay'
+        yield 'note', name, f'too little to tell whether they fit ({over})', way
+
+
+def _misfit(found: Alignment) -> str:
+    """Say what would have to be done to the depth image."""
+    right, down = (round(each) for each in found.shift)
+    larger = '' if found.scale == 1.0 else f'scaled by {found.scale:.2f} and '
+    return f'they do not fit; depth would if it were {larger}shifted by ({right}, {down}) px'
+
+
+def _frames(graph: GraphListener, wiring: Wiring) -> list[tuple[Any, Any]]:
+    """Return colour and depth images that the node takes for one bundle and for registered."""
+    images, depths = (graph.seen.get(wiring.topics.get(stream, ''), []) for stream in ('image', 'depth'))
+    frames: list[tuple[Any, Any]] = []
+    for _, image in images[:: max(1, len(images) // FRAMES)][:FRAMES]:
+        stamp = convert.nanoseconds_of(image.header.stamp)
+        gaps = [abs(convert.nanoseconds_of(depth.header.stamp) - stamp) for _, depth in depths]
+        if not gaps or min(gaps) > wiring.slop_s * 1e9:
+            continue
+        depth = depths[gaps.index(min(gaps))][1]
+        if wiring.check_frames and depth.header.frame_id != image.header.frame_id:
+            continue
+        try:
+            frame = rgb_from_message(image), depth_from_message(depth, wiring.depth_scale)
+        except AffordanceError:
+            return []  # `_content` says so
+        if frame[0].shape[:2] == frame[1].shape:
+            frames.append(frame)
+    return frames
 
 
 def _pose(graph: GraphListener, wiring: Wiring) -> Iterator[Finding]:

@@ -69,7 +69,7 @@ class SyntheticCamera:
         self._depth = self._node.create_publisher(Image, f'{prefix}depth/image', qos)
         self._info = self._node.create_publisher(CameraInfo, f'{prefix}camera_info', qos)
         self.pixels = np.full((K.height, K.width, 3), 90, np.uint8)
-        self._metres = depth_image()
+        self.metres = depth_image()
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -106,7 +106,7 @@ class SyntheticCamera:
         shot.sent += 1
 
     def _depth_message(self, header: Header) -> Image:
-        metres = self._metres * self.shot.scale
+        metres = self.metres * self.shot.scale
         encoding = self.shot.depth_encoding
         pixels = metres.astype(np.float32) if encoding == '32FC1' else np.rint(metres * 1000).astype(np.uint16)
         return image_message(pixels, encoding, header)  # any other name: 16UC1 bytes under a wrong label

@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from affordance_ros.scenes import SensorModel, sample_scene
 
 pytest.importorskip('rclpy')
 
-from synthetic_camera import Shot  # noqa: E402
+from synthetic_camera import Shot, depth_image  # noqa: E402
 
 pytestmark = pytest.mark.ros
 DOCTOR = [sys.executable, '-c', 'from affordance_ros.cli import main; main()', 'doctor', '--ros', '--wait']
@@ -32,6 +35,7 @@ def test_an_empty_graph_is_told(ros_domain: int) -> None:
 
 def test_a_good_graph_that_starts_while_the_doctor_looks(module_suite) -> None:
     suite = module_suite
+    see_scene(suite.start_camera())
     started = subprocess.Popen([*DOCTOR, '60'], stdout=subprocess.PIPE, text=True)
     suite.client.wait_for(lambda: 'affordance_doctor' in suite.client.node.get_node_names(), what='the doctor')
     publish_pose(suite.client.node)
@@ -42,9 +46,29 @@ def test_a_good_graph_that_starts_while_the_doctor_looks(module_suite) -> None:
     assert 'everything that is needed is there' in text
     assert re.search(r'/image +.*640x480 rgb8', text)
     assert re.search(r'colour with depth +stamps 0.0 ms apart', text)
+    assert re.search(r' ok +edges of colour and depth +they fit within [0-4] px .[1-5] frame', text)
     assert re.search(r'/affordance_node model +fake', text)
     assert re.search(r'camera_optical_frame -> map is known at the stamp', text)
     assert re.search(r'memory cpu +[0-9.]+ GiB free', text)
+
+
+def test_depth_that_is_not_registered_is_told(module_suite) -> None:
+    see_scene(module_suite.camera, shift=(12, 0))
+    status, text = doctor()
+    assert status == 1
+    found = re.search(r'missing +edges of colour and depth +they do not fit.*shifted by .(-?\d+), (-?\d+). px', text)
+    assert found, text
+    assert abs(int(found[1]) + 12) <= 4  # how far it has to go back
+    assert abs(int(found[2])) <= 4
+    assert 'align_depth' in text
+
+
+def test_a_camera_without_a_picture_is_not_blamed(module_suite) -> None:
+    camera = module_suite.camera
+    camera.pixels, camera.metres = np.full_like(camera.pixels, 90), depth_image()
+    status, text = doctor()
+    assert status == 0, text
+    assert re.search(r'note +edges of colour and depth +too little to tell', text)
 
 
 def test_a_bad_camera_is_told(module_suite) -> None:
@@ -73,6 +97,13 @@ def test_what_the_node_cannot_read_and_a_node_that_does_not_serve(module_suite) 
     assert re.search(r'/depth/image +UNITS', text)
     assert re.search(r'/target_node +state: inactive -> ros2 lifecycle set /target_node', text)
     assert re.search(r'/affordance_node model +its process ended 1 time', text)
+
+
+def see_scene(camera, shift: tuple[int, int] = (0, 0)) -> None:
+    """Show the camera a simulated scene, its depth with the errors of a sensor and shifted by (du, dv)."""
+    frame = SensorModel().apply(sample_scene(11, 'vga').render().frame, np.random.default_rng(11))
+    metres = np.roll(np.nan_to_num(frame.depth), shift[::-1], (0, 1))
+    camera.pixels, camera.metres = frame.rgb, metres
 
 
 def publish_pose(node) -> None:
