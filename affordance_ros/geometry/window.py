@@ -25,6 +25,7 @@ LARGEST_PX = 60
 GRID = 40  # pixels of a crop to each side; a larger one is thinned
 FIRST_PX = 9
 CLEARLY = 0.75  # share of the votes about the pixel for a surface that is not the nearest
+UNCLEAR = 0.35  # share of the votes about the pixel for surfaces too small to tell
 UNKNOWN = np.float32(np.nan)
 WHOLE = 0.9  # share of a crop with depth from which on single holes need no filling
 COVERED = 0.6  # measured and filled together, where little is measured
@@ -201,8 +202,7 @@ def surfaces(window: Window, spot: Spot, settings: LiftSettings) -> list[tuple[f
     # In a hole what is beside it counts: all that is about as near as the nearest pixel with depth.
     reach = max(1.5, spot.spread_px, 0.1 * window.radius_px, float(away.min()))
     votes = np.bincount(group, np.exp(-((away / reach) ** 2)))
-    winner = int(votes.argmax())
-    if not significant[winner] and votes[winner] >= 0.5 * votes.sum():
+    if votes[~significant].sum() >= UNCLEAR * votes.sum():
         return []  # what is under the pixel is too small to tell, and it is not what is beside it
     votes = np.where(significant, votes, 0)
     others = np.where(np.arange(len(votes)) == nearest, 0, votes)
