@@ -60,11 +60,18 @@ class Alignment:
 
 
 @dataclass(frozen=True)
-class _Edges:
-    """Borders of things: places (N, 2) as (row, column) in the small image (height, width), and directions (N,)."""
+class _Pair:
+    """A frame, made small by `factor`.
+
+    places (N, 2) as (row, column) and directions (N,) are those of the borders of things; color is the Fourier
+    transform of the colour edges, size the (height, width) that it is of.
+    """
 
     places: FloatArray
     directions: Complex64
+    color: Complex64
+    size: tuple[int, int]
+    factor: int
 
 
 def alignment(frames: Iterable[tuple[Uint8, Float32]]) -> Alignment:
@@ -86,25 +93,28 @@ def alignment(frames: Iterable[tuple[Uint8, Float32]]) -> Alignment:
         raise ValueError(f'colour and depth of all frames must be of one size, got {sorted(sizes)}')
     width = sizes.pop()[1]
     factor = max(1, round(width / WIDTH_PX))
-    fields = [(_edges_of(depth, factor), _color_field(rgb, factor)) for rgb, depth in pairs]
-    found = _best(fields, 1.0, factor, width)
+    small = [_pair(rgb, depth, factor) for rgb, depth in pairs]
+    found = _best(small, 1.0, width)
     if found.verdict is Verdict.ALIGNED or found.edges < _FEWEST_EDGES:
         return found
-    scaled = max((_best(fields, scale, factor, width) for scale in SCALES), key=lambda each: each.score)
+    scaled = max((_best(small, scale, width) for scale in SCALES), key=lambda each: each.score)
     better = scaled.verdict is not Verdict.UNKNOWN and scaled.score > found.score + _LEAST_LEAD
     return scaled if better else found
 
 
-def _best(fields: list[tuple[_Edges, Complex64]], scale: float, factor: int, width: int) -> Alignment:
+def _best(pairs: list[_Pair], scale: float, width: int) -> Alignment:
     """Return the shift at which the edges of all frames fit best at a scale. width: of the images as they were."""
+    factor = pairs[0].factor
     reach = round(REACH * width / factor)
-    parts = [_correlation(edges, color, scale, reach) for edges, color in fields]
+    parts = [_spectrum(pair, scale, reach) for pair in pairs]
     count = sum(each for _, each in parts)
     if count < _FEWEST_EDGES:
         return Alignment(Verdict.UNKNOWN, edges=count)
-    total = np.asarray(np.sum([part for part, _ in parts], axis=0) / count, np.float32)
+    around = np.arange(-reach, reach + 1)
+    agreement = fft.ifft2(np.sum([part for part, _ in parts], axis=0)).real[np.ix_(around, around)]
+    total = np.asarray(agreement / count, np.float32)
     row, column = (int(each) for each in np.unravel_index(int(total.argmax()), total.shape))
-    away = np.arange(-reach, reach + 1) * factor
+    away = around * factor
     others = np.hypot(*np.meshgrid(away - away[column], away - away[row])) > APART * width
     score = float(total[row, column])
     lead = score - float(total[others].max())
@@ -126,22 +136,28 @@ def _peak(values: Float32, index: int) -> float:
     return (after - before) / (2 * bend) if bend > 0 else 0.0
 
 
-def _correlation(edges: _Edges, color: Complex64, scale: float, reach: int) -> tuple[Float32, int]:
-    """Return the summed agreement (2 reach + 1, 2 reach + 1) at all shifts, and the number of edges."""
-    size = np.array(color.shape)
+def _spectrum(pair: _Pair, scale: float, reach: int) -> tuple[Complex64, int]:
+    """Return the Fourier transform of the summed agreement over all shifts, and the number of edges."""
+    size = np.array(pair.size)
     middle = (size - 1) / 2
-    places = np.rint((edges.places - middle) * scale + middle).astype(np.int64)
+    places = np.rint((pair.places - middle) * scale + middle).astype(np.int64)
     inner = ((places >= reach) & (places < size - reach)).all(axis=1)
-    field = np.zeros(color.shape, np.complex64)
-    np.add.at(field, tuple(places[inner].T), edges.directions[inner])
-    shape = [fft.next_fast_len(int(each)) for each in size]
-    both = fft.ifft2(np.conj(fft.fft2(field, shape)) * fft.fft2(color, shape)).real
-    around = np.arange(-reach, reach + 1)
-    return np.asarray(both[np.ix_(around, around)], np.float32), int(inner.sum())
+    field = np.zeros(pair.color.shape, np.complex64)
+    np.add.at(field, tuple(places[inner].T), pair.directions[inner])
+    return np.conj(fft.fft2(field)) * pair.color, int(inner.sum())
 
 
-def _edges_of(depth: Float32, factor: int) -> _Edges:
-    """Return the near sides of the steps in depth."""
+def _pair(rgb: Uint8, depth: Float32, factor: int) -> _Pair:
+    """Return the borders and the colour edges of a frame."""
+    places, directions = _edges_of(depth, factor)
+    color = _color_field(rgb, factor)
+    height, width = color.shape
+    spectrum = fft.fft2(color, [fft.next_fast_len(each) for each in color.shape])
+    return _Pair(places, directions, spectrum, (height, width), factor)
+
+
+def _edges_of(depth: Float32, factor: int) -> tuple[FloatArray, Complex64]:
+    """Return places (N, 2) and directions (N,) of the near sides of the steps in depth."""
     half = factor // 2
     height, width = (each // factor for each in depth.shape)
     z = np.nan_to_num(depth[half::factor, half::factor][:height, :width], nan=0.0, posinf=0.0).astype(np.float32)
@@ -157,7 +173,7 @@ def _edges_of(depth: Float32, factor: int) -> _Edges:
     across, down = (cv2.Sobel(log, cv2.CV_32F, *order)[tuple(places.T)] for order in ((1, 0), (0, 1)))
     outwards = (across + 1j * down) / np.maximum(np.hypot(across, down), 1e-12)
     border = places + 0.5 * np.column_stack((outwards.imag, outwards.real))  # between the near pixel and the far one
-    return _Edges(border, (outwards**2).astype(np.complex64))
+    return border, (outwards**2).astype(np.complex64)
 
 
 def _color_field(rgb: Uint8, factor: int) -> Complex64:

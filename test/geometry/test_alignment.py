@@ -49,6 +49,13 @@ def test_a_shift_is_told_with_the_way_back(seed, shift):
     assert again.verdict is Verdict.ALIGNED
 
 
+@pytest.mark.parametrize('shift', [(30, 0), (-28, 28), (0, 60)])
+def test_a_shift_beyond_the_reach_is_never_aligned(shift):
+    for seed in (3, 5, 8, 11):
+        rgb, depth = measured(seed)
+        assert alignment([(rgb, moved(depth, *shift))]).verdict is not Verdict.ALIGNED
+
+
 @pytest.mark.parametrize('scale', [0.9, 1.1])
 def test_the_scale_of_another_lens_is_told(scale):
     rgb, depth = measured(5)
