@@ -42,8 +42,8 @@ class Up:
         return self._log.read_text(errors='replace')
 
     def descendants(self) -> dict[int, str]:
-        """Return the processes under it and their command lines."""
-        listed = subprocess.run(['ps', '-eo', 'pid=,ppid=,args='], capture_output=True, text=True, check=True)
+        """Return the processes under it and their command lines, in full: readline, once imported, sets COLUMNS=80."""
+        listed = subprocess.run(['ps', '-eww', '-o', 'pid=,ppid=,args='], capture_output=True, text=True, check=True)
         rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
         found, parents = {}, {self.process.pid}
         while parents:
@@ -52,9 +52,10 @@ class Up:
             parents = set(new)
         return found
 
-    def pid_of(self, node: str) -> int:
-        """Return the process of a node, 0 when there is none."""
-        return next((pid for pid, words in self.descendants().items() if f'affordance_ros.nodes.{node}' in words), 0)
+    def pid_of(self, node: str) -> int | None:
+        """Return the process of a node, None when there is none."""
+        found = (pid for pid, words in self.descendants().items() if f'affordance_ros.nodes.{node}' in words)
+        return next(found, None)
 
 
 def alive(pid: int) -> bool:
@@ -98,10 +99,10 @@ def test_it_serves_survives_a_dead_node_and_ends_without_a_trace(suite, up) -> N
     nodes = [f'/robot1/{name}' for name in ('scene_node', 'affordance_node', 'target_node', 'overlay_node')]
     client.wait_active(*nodes)
     client.wait_for(lambda: ask(suite).outcome.code not in (Code.NOT_ACTIVE, Code.NO_IMAGE, Code.TF), 60.0, 'an answer')
-    before = up.pid_of('target_node')
+    before = client.wait_for(lambda: up.pid_of('target_node'), what='the process')  # kill(0) would end the tests
     os.kill(before, signal.SIGKILL)
     client.wait_for(lambda: 'target_node ended with status -9; it starts again' in up.text, what='the note')
-    client.wait_for(lambda: up.pid_of('target_node') not in (0, before), what='the new process')
+    client.wait_for(lambda: up.pid_of('target_node') not in (None, before), what='the new process')
     fresh = RosClient('fresh_client')  # it has never heard of the process that was killed
     try:
         fresh.wait_active('/robot1/target_node')
