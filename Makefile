@@ -23,7 +23,7 @@ demo: setup ## simulated camera, model, targets, one question; writes OUT (SENTE
 	@.venv/bin/affordance demo --seed $(SEED) --out $(OUT) "$(SENTENCE)"
 
 test: setup ## run the tests (TESTS=test/geometry for a part)
-	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(WORKERS) $(TESTS)
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 lint: setup ## ruff and mypy
 	@.venv/bin/ruff check
