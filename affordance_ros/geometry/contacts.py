@@ -187,14 +187,9 @@ def _strip(
     z = window.z[rows, columns]
     metres = scale[0] * float(z[len(z) // 2])
 
-    def around() -> tuple[Array, Array]:
-        some = (
-            slice(None, None, 1 + len(window.rows) // ENOUGH_PX),
-            slice(None, None, 1 + len(window.columns) // ENOUGH_PX),
-        )
-        seen = window.seen[some]
-        at = np.nonzero(np.isfinite(seen))
-        return np.stack((across[some[1]][at[1]], down[some[0]][at[0]])), seen[at]
+    def around() -> tuple[Array, Array, Array]:
+        down_step, across_step = 1 + len(down) // ENOUGH_PX, 1 + len(across) // ENOUGH_PX
+        return across[::across_step], down[::down_step], window.seen[::down_step, ::across_step]
 
     return strip_of(np.stack((across[columns], down[rows])), z, around, (metres, window.sigma_m))
 

@@ -32,14 +32,14 @@ class Strip:
 
 
 def strip_of(
-    offset: Array, z: Array, around: Callable[[], tuple[Array, Array]], scale: tuple[float, float]
+    offset: Array, z: Array, around: Callable[[], tuple[Array, Array, Array]], scale: tuple[float, float]
 ) -> Strip | None:
     """Return the strip that a surface forms, None when it is none or does not stand before what is beside it.
 
     Args:
         offset: (2, N) pixels of the surface about the asked one, in windows.
         z: (N,) their depth in metres.
-        around: gives the same for all measured pixels of the crop, (2, M) and (M,); most surfaces are no strips.
+        around: gives columns (w,) and rows (h,) of the crop in the same way, and all depth there (h, w).
         scale: window in metres, noise of one pixel in metres.
     """
     number = offset.shape[1]
@@ -58,11 +58,13 @@ def strip_of(
     if len(own) < FEWEST:
         return None
     front = float(np.partition(own, len(own) // 2)[len(own) // 2])
-    place, depth = around()
-    beside, near = across @ place - strip.middle, np.abs(along @ place) < ALONG
+    x, y, depth = around()
+    beside = across[0] * x + (across[1] * y - strip.middle)[:, None]
+    near = np.abs(along[0] * x + (along[1] * y)[:, None]) < ALONG
     step = max(0.3 * half * scale[0], 0.4 * scale[1], 0.001)
     for side in (beside, -beside):
         other = depth[near & (side > BEYOND[0] * half) & (side < BEYOND[0] * half + BEYOND[1])]
+        other = other[np.isfinite(other)]
         if len(other) >= FEWEST and np.partition(other, len(other) // 2)[len(other) // 2] < front + step:
             return None
     return strip

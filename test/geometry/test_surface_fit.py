@@ -104,13 +104,14 @@ def test_the_outline_of_a_thin_part_tells_where_its_side_faces() -> None:
 
 
 def test_a_strip_must_stand_before_both_of_its_sides() -> None:
-    across, along = (values.ravel() for values in np.meshgrid(np.linspace(-3, 3, 61), np.linspace(-3, 3, 61)))
+    steps = np.linspace(-3, 3, 61)
+    across, along = (values.ravel() for values in np.meshgrid(steps, steps))
     own = np.abs(across) < 0.8
     offset = np.stack((across, along))
 
     def found(left: float, right: float) -> Strip | None:
         depth = np.where(own, 0.6, np.where(across < 0, left, right))
-        return strip_of(offset[:, own], depth[own], lambda: (offset, depth), (WINDOW_M, 0.001))
+        return strip_of(offset[:, own], depth[own], lambda: (steps, steps, depth.reshape(61, 61)), (WINDOW_M, 0.001))
 
     strip = found(0.7, 0.7)
     assert strip is not None
@@ -120,7 +121,8 @@ def test_a_strip_must_stand_before_both_of_its_sides() -> None:
     assert found(0.5, 0.7) is None  # something stands before it
     round_patch = np.hypot(across, along) < 0.8
     depth = np.where(round_patch, 0.6, 0.7)
-    assert strip_of(offset[:, round_patch], depth[round_patch], lambda: (offset, depth), (WINDOW_M, 0.001)) is None
+    grid = steps, steps, depth.reshape(61, 61)
+    assert strip_of(offset[:, round_patch], depth[round_patch], lambda: grid, (WINDOW_M, 0.001)) is None
 
 
 def test_surfaces_fitted_together_are_fitted_as_alone() -> None:
