@@ -9,11 +9,13 @@ from typing import Any
 import rclpy
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 
 from affordance_ros.nodes.action_client import SafeActionClient
 
+InvalidHandle = rclpy_implementation.InvalidHandle
 WAIT_S = 20.0
 DISCOVERY_S = 0.1
 
@@ -49,8 +51,17 @@ class RosClient:
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self._clients: dict[str, Any] = {}
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
+
+    def _spin(self) -> None:
+        """Spin on when something that is waited for was destroyed meanwhile (`forget`), which rclpy does not bear."""
+        while True:
+            try:
+                self._executor.spin()
+            except InvalidHandle:
+                continue
+            return
 
     def close(self) -> None:
         """Leave the graph."""
