@@ -14,6 +14,7 @@ from affordance_ros.results import Abstention, Contact, PlaceTarget
 
 Array = npt.NDArray[Any]
 SECTORS, RINGS = 12, 3
+DOUBT_DEG = 5.0  # a normal that is not known any better does not make a slope level
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ def place_contact(cloud: SceneCloud, contact: Contact, settings: PlaceSettings) 
     normal = np.asarray(contact.normal)
     up = cloud.up
     slope = 0.0 if up is None else float(np.degrees(np.arccos(np.clip(normal @ up, -1, 1))))
-    if slope > settings.level_deg + np.degrees(contact.evidence.get('normal_sigma', 0.0)) * 2:
+    doubt = 2 * float(np.degrees(contact.evidence.get('normal_sigma', 0.0)))
+    if slope > settings.level_deg + min(doubt, DOUBT_DEG):
         text = f'the surface slopes by {slope:.0f} degrees'
         return Abstention(
             Code.NOT_FLAT, f'{text}; point at a level place', contact.label, contact.pixel, {'slope': slope}

@@ -13,9 +13,9 @@ from affordance_ros.geometry.depth import NoiseModel
 from affordance_ros.geometry.scene_cloud import SceneCloud
 from affordance_ros.grasping.gripper import gripper_preset
 from affordance_ros.grasping.obstacles import obstacles_of, solid_of
-from affordance_ros.grasping.placing import PlaceSettings
+from affordance_ros.grasping.placing import PlaceSettings, place_contact
 from affordance_ros.pipeline import Answer, PipelineSettings, lift_and_grasp, wants_place
-from affordance_ros.results import Frame, Keypoints, Prediction, Query
+from affordance_ros.results import Abstention, Frame, Keypoints, PlaceTarget, Prediction, Query
 
 TABLE = plane((0, 0, 0.75), (0, 0, -1))
 BLOCK = frame_of(TABLE, slab(0.65, 0.06, 0.045))
@@ -128,3 +128,21 @@ def test_without_a_table_there_is_only_the_thing() -> None:
     found = asked(alone, 'take it')
     names = [item.name for item in obstacles_of(cloud, [found.contacts[0]])]
     assert 'target_0' in names or names == ['table']  # a lone face may itself be the plane
+
+
+def test_a_slope_is_refused_however_little_of_its_normal_is_known() -> None:
+    """Up is 18 degrees off the normal: a normal in doubt makes that no level ground."""
+    turn = np.radians(18)
+    pose = np.eye(4)
+    pose[:3, :3] = np.diag((1, -1, -1)) @ np.array(
+        [[1, 0, 0], [0, np.cos(turn), np.sin(turn)], [0, -np.sin(turn), np.cos(turn)]]
+    )
+    frame = replace(frame_of(TABLE), target_from_camera=pose, target_frame='world')
+    refused = asked(frame, 'put the mug down here').abstentions[0]
+    assert refused.code == Code.NOT_FLAT
+    assert refused.evidence['slope'] == pytest.approx(18, abs=1.5)
+    (contact,) = asked(frame, 'touch this').contacts
+    doubtful = replace(contact, evidence=dict(contact.evidence) | {'normal_sigma': 0.2})
+    cloud = SceneCloud(frame, NoiseModel())
+    assert isinstance(place_contact(cloud, doubtful, PlaceSettings()), Abstention)
+    assert isinstance(place_contact(cloud, doubtful, PlaceSettings(level_deg=15)), PlaceTarget)
