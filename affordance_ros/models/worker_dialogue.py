@@ -53,8 +53,9 @@ def reply_of(child: Child, watch: Watch) -> tuple[Any, ...]:
             watch.progress(message[1])
         check_stop(watch.stop)
         if time.monotonic() > watch.deadline:  # also of a child that talks without a pause
-            doing = 'did not answer in time' if child.ready else 'is still being loaded; ask again later'
-            raise AffordanceError(Code.TIMEOUT, f'model {watch.name!r} {doing}')
+            late = 'did not answer in time; raise timeout_s'
+            text = late if child.ready else 'is still being loaded; ask again later'
+            raise AffordanceError(Code.TIMEOUT, f'model {watch.name!r} {text}')
 
 
 def fell_silent(child: Child, closed: Callable[[], bool]) -> bool:
