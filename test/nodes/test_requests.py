@@ -9,7 +9,6 @@ pytest.importorskip('rclpy')
 
 from affordance_ros.action import PlanGrasps, PredictAffordance  # noqa: E402
 from geometry_msgs.msg import PoseArray  # noqa: E402
-from rclpy.serialization import serialize_message  # noqa: E402
 from synthetic_camera import BAR_M, ON_BAR, point_of  # noqa: E402
 
 from affordance_ros import msg, srv  # noqa: E402
@@ -51,7 +50,7 @@ def test_topics_carry_the_same_answer(fake_suite) -> None:
     latest = (lambda: arrays[-1].request_id, lambda: answers[-1].request_id, lambda: evidence[-1].answer.request_id)
     client.wait_for(lambda: all(name() == targets.request_id for name in latest), what='the answer on every topic')
     client.wait_for(lambda: poses[-1].header == targets.header, what='the poses of the answer')
-    assert serialize_message(arrays[-1]) == serialize_message(targets)
+    assert repr(arrays[-1]) == repr(targets)  # NaN is not equal to itself, and serialised padding holds anything
     assert answers[-1].header == targets.header
     assert poses[-1].poses[0] == targets.targets[0].grasp
     last = evidence[-1]

@@ -37,7 +37,7 @@ def test_every_length_of_names_is_read_as_rclpy_reads_it(frame_id, encoding, dty
     message = unread.message()
     assert [getattr(message, name) for name in FIELDS] == [getattr(whole, name) for name in FIELDS]
     assert bytes(message.data) == bytes(whole.data) == pixels.tobytes()
-    assert serialize_message(message) == data
+    assert deserialize_message(serialize_message(message), Image) == whole  # the bytes that only fill up are any
 
 
 def test_an_image_without_pixels_is_read() -> None:
