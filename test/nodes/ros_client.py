@@ -5,6 +5,7 @@
 import threading
 import time
 from typing import Any
+from uuid import uuid4
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -12,6 +13,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
+from unique_identifier_msgs.msg import UUID
 
 from affordance_ros.nodes.action_client import SafeActionClient
 
@@ -51,6 +53,7 @@ class RosClient:
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self._clients: dict[str, Any] = {}
+        self._feedback: dict[bytes, list] = {}
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
@@ -115,11 +118,18 @@ class RosClient:
         """Send a goal."""
         if name not in self._clients:
             self._clients[name] = SafeActionClient(self.node, kind, name)
+            told = (kind.Impl.FeedbackMessage, f'{name}/_action/feedback', self._take_feedback, 100)
+            self._clients[f'{name} feedback'] = self.node.create_subscription(*told)
             assert self._clients[name].wait_for_server(WAIT_S), f'{name} is not there'
             self._be_discovered(name)
-        client, feedback = self._clients[name], []
-        sent = client.send_goal_async(kind.Goal(**fields), feedback_callback=lambda m: feedback.append(m.feedback))
-        return Goal(self, sent, feedback)
+        goal_id = UUID(uuid=list(uuid4().bytes))
+        feedback = self._feedback[bytes(goal_id.uuid)] = []
+        return Goal(self, self._clients[name].send_goal_async(kind.Goal(**fields), goal_uuid=goal_id), feedback)
+
+    def _take_feedback(self, message: Any) -> None:
+        """Keep what belongs to a goal of ours. rclpy's own client drops feedback that comes after the result."""
+        if (feedback := self._feedback.get(bytes(message.goal_id.uuid))) is not None:
+            feedback.append(message.feedback)
 
     def listen(self, kind: Any, topic: str, qos: Any = 10) -> list:
         """Return a list that grows with every message, once a publisher is there."""

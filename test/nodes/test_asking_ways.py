@@ -94,6 +94,9 @@ def test_partial_answers_come_as_feedback(fake_suite) -> None:
         PlanGrasps, '/target_node/plan_grasps', query=ASK, queries=['point at 320,200', 'point at 320,220']
     )
     assert goal.result().targets.outcome.code == Code.OK
+    generating = PlanGrasps.Feedback.GENERATE
+    last = (generating, 2)
+    fake_suite.client.wait_for(lambda: last in [(item.stage, item.query_index) for item in goal.feedback], what='all')
     counts = [(item.query_index, len(item.partial)) for item in goal.feedback if item.stage == item.GENERATE]
     assert {index for index, _ in counts} == {0, 1, 2}
     assert all(index == count for index, count in counts)

@@ -64,10 +64,10 @@ def test_action_tells_stages_and_text(fake_suite) -> None:
     result = goal.result()
     assert result.outcome.code == Code.OK
     assert result.answer.request_id == 'mine'
+    fake_suite.client.wait_for(lambda: any(item.text for item in goal.feedback), what='the text')
     stages = [item.stage for item in goal.feedback]
     assert stages == sorted(stages)
     assert PredictAffordance.Feedback.GENERATE in stages
-    assert any(item.text for item in goal.feedback)
 
 
 def test_a_request_that_waited_is_about_the_image_of_its_turn(fake_suite) -> None:
@@ -89,7 +89,8 @@ def test_plan_grasps_uses_the_gripper_of_the_request(fake_suite) -> None:
     result = goal.result()
     assert result.targets.outcome.code == Code.OK, result.targets.outcome.message
     assert [target.gripper for target in result.targets.targets] == ['panda']
-    assert PlanGrasps.Feedback.GENERATE in [item.stage for item in goal.feedback]
+    generating = PlanGrasps.Feedback.GENERATE
+    fake_suite.client.wait_for(lambda: generating in [item.stage for item in goal.feedback], what='feedback')
 
 
 @pytest.mark.parametrize(
