@@ -36,13 +36,7 @@ def lines() -> Iterator[str]:
     """Yield the lines of the file."""
     from affordance_ros.nodes import parameters
 
-    kinds = {
-        'affordance_node': parameters.AffordanceParameters,
-        'target_node': parameters.TargetParameters,
-        'overlay_node': parameters.OverlayParameters,
-        'scene_node': parameters.SceneParameters,
-    }
-    for name, kind in kinds.items():
+    for name, kind in parameters.OF_NODES.items():
         yield f'\n/**/{name}:\n  ros__parameters:'
         for entry in fields(kind):
             yield from textwrap.wrap(remark(entry), 112, initial_indent='    # ', subsequent_indent='    # ')

@@ -221,3 +221,11 @@ class SceneParameters:
     scene_noise: bool = setting(default=True, doc='depth as a stereo camera measures it; false: exact')
     scene_depth: bool = setting(default=True, doc='publish depth')
     depth_encoding: str = setting('16UC1', "'16UC1' (millimetres) or '32FC1' (metres)", choices=('16UC1', '32FC1'))
+
+
+OF_NODES: Mapping[str, type[Any]] = {
+    'affordance_node': AffordanceParameters,
+    'target_node': TargetParameters,
+    'overlay_node': OverlayParameters,
+    'scene_node': SceneParameters,
+}

@@ -5,19 +5,11 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import Any
 
 from rclpy.node import Node
 
-from affordance_ros.nodes.parameters import (
-    AffordanceParameters,
-    OverlayParameters,
-    SceneParameters,
-    TargetParameters,
-    ros_name,
-)
+from affordance_ros.nodes.parameters import OF_NODES, ros_name
 
-KINDS: tuple[type[Any], ...] = (AffordanceParameters, TargetParameters, OverlayParameters, SceneParameters)
 OF_ROS = ('use_sim_time', 'start_type_description_service')
 
 
@@ -26,7 +18,7 @@ def unknown(given: Iterable[str]) -> list[str]:
 
     A parameter of another node of ours may stand in the section for all nodes, and ROS has some of its own.
     """
-    ours = [ros_name(entry.name) for kind in KINDS for entry in fields(kind)]
+    ours = [ros_name(entry.name) for kind in OF_NODES.values() for entry in fields(kind)]
     found = []
     for name in given:
         if name in ours or name in OF_ROS or name.startswith('qos_overrides.'):

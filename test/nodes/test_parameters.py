@@ -15,12 +15,7 @@ pytest.importorskip('rclpy')
 from affordance_ros.nodes import parameters  # noqa: E402
 
 pytestmark = pytest.mark.ros
-KINDS = {
-    'affordance_node': parameters.AffordanceParameters,
-    'target_node': parameters.TargetParameters,
-    'overlay_node': parameters.OverlayParameters,
-    'scene_node': parameters.SceneParameters,
-}
+KINDS = parameters.OF_NODES
 CONFIG = Path(__file__).parents[2] / 'config'
 TOOL = CONFIG.parent / 'tools' / 'parameter_file.py'
 
